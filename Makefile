@@ -1,0 +1,66 @@
+# Two commands on a fresh Debian 12, Debian 13 or Ubuntu 24.04: `make run` and `make test`. `make help` says the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+export PATH := $(PATH):$(HOME)/.cargo/bin
+export TIMEFORMAT := — that took %0lR
+
+companion := host/companion
+companion_sources = $(shell find $(companion) \( -name node_modules -o -name dist -o -name e2e -o -name 'test-results*' \) -prune -o -type f -print)
+binaries := $(or $(CARGO_TARGET_DIR),target)/debug
+cargo_flags := $(if $(CI),--locked)
+
+# The browser of the tests: Debian's, or Chrome, or the one that Playwright fetches where the distribution has only a snap.
+CHROMIUM ?= $(shell ls -d /usr/bin/chromium /usr/bin/google-chrome "$$HOME"/.cache/ms-playwright/chromium-*/chrome-linux*/chrome 2>/dev/null | head -n 1)
+export CHROMIUM
+
+.PHONY: help run test bench vm-test deps deps-run deps-test companion build test-companion test-rust test-browser browser
+
+help:
+	@echo 'make run       a whole box on this PC with test sources: installs what is missing, builds, runs (options for it: ARGS="--http-port 8080")'
+	@echo 'make test      installs what is missing, then every test: companion, Rust, browser, and real capture in a virtual machine'
+	@echo 'make vm-test   only the last of these: a V4L2 camera and an ALSA microphone in a virtual machine'
+	@echo 'make bench     what the box costs and how fast it is on this machine'
+	@echo 'make deps      only installs what all these need'
+
+run: deps-run build
+	$(binaries)/dais dev $(ARGS)
+
+test: deps-test test-companion test-rust test-browser vm-test
+
+bench: deps-run $(companion)/dist
+	cargo bench $(cargo_flags) --workspace
+
+vm-test: deps-test build
+	time board/vm/test $(binaries)
+
+deps: deps-test
+
+deps-run deps-test: deps-%:
+	@board/deps $*
+
+companion: $(companion)/dist
+
+build: $(companion)/dist
+	time cargo build $(cargo_flags) -p dais -p daisd
+
+test-companion: $(companion)/dist
+	cd $(companion) && time npm run check && time npm test
+
+test-rust: $(companion)/dist browser
+	time cargo test $(cargo_flags) --workspace --no-fail-fast
+
+test-browser: build browser
+	cd $(companion) && time npm run e2e
+
+browser: $(companion)/node_modules | deps-test
+	@[ -n "$(CHROMIUM)" ] || (cd $(companion) && time npx playwright-core install chromium)
+
+# The page that daisd carries: packages are fetched when the lock file changed, the page is built when its sources did.
+$(companion)/node_modules: $(companion)/package-lock.json | deps-run
+	cd $(companion) && time npm ci
+	@touch $@
+
+$(companion)/dist: $(companion)/node_modules $(companion_sources) | deps-run
+	cd $(companion) && time npm run build
+	@touch $@

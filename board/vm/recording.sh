@@ -1,0 +1,43 @@
+# What the tests ask of a recording: each prints what it found and fails when that is not what it should be. Needs ffmpeg.
+
+# frames FILE AT_LEAST
+frames() {
+  local n
+  n=$(ffprobe -v error -count_frames -select_streams v:0 -show_entries stream=nb_read_frames -of csv=p=0 "$1")
+  echo "  $n frames"
+  [ "$n" -ge "$2" ]
+}
+
+# even_beat FILE: no timestamp twice, none backwards, no gap longer than two frames
+even_beat() {
+  ffprobe -v error -select_streams v:0 -show_entries packet=pts_time -of csv=p=0 "$1" | sort -n | awk '
+    NR > 1 { d = $1 - last; if (d <= 0) { print "  repeated timestamp " $1; bad = 1 } sum += d; n++; if (d > max) { max = d; at = last } }
+    { last = $1 }
+    END { beat = sum / n; printf "  beat %.1f ms, longest interval %.1f ms at %s s\n", beat * 1000, max * 1000, at; exit bad || max > 3 * beat }'
+}
+
+# colour_bars FILE SECOND CROP: vivid's own picture, 75 % colour bars, in that part of the frame ("in_w:in_h/2:0:in_h/2")
+colour_bars() {
+  local bits
+  bits=$(ffmpeg -v error -ss "$2" -i "$1" -frames:v 1 -vf "format=rgb24,crop=$3,scale=8:1:flags=area" -f rawvideo - |
+    od -An -v -tu1 -w3 | awk '{ printf "%s%d%d%d", (NR > 1 ? " " : ""), ($1 > 96), ($2 > 96), ($3 > 96) }')
+  echo "  bars $bits at $2 s"
+  [ "$bits" = "111 110 011 010 101 100 001 000" ]
+}
+
+# tone FILE HZ [DB_BELOW_ALL]: the energy around HZ is nearly all the energy of the sound, or no more than that much less
+tone() {
+  local all band below=${3:-1.5}
+  all=$(ffmpeg -v info -i "$1" -map a:0 -af volumedetect -f null - 2>&1 | awk '/mean_volume/ {print $5}')
+  band=$(ffmpeg -v info -i "$1" -map a:0 -af "bandpass=f=$2:width_type=h:width=60,volumedetect" -f null - 2>&1 | awk '/mean_volume/ {print $5}')
+  echo "  sound $all dB, of it around $2 Hz $band dB"
+  awk -v all="$all" -v band="$band" -v below="$below" 'BEGIN { exit !(all > -40 && all - band < below) }'
+}
+
+# colour FILE SECOND CROP R G B: the mean colour of that part, 48 of 255 a channel off at most
+colour() {
+  local mean
+  mean=$(ffmpeg -v error -ss "$2" -i "$1" -frames:v 1 -vf "format=rgb24,crop=$3,scale=1:1:flags=area" -f rawvideo - | od -An -v -tu1)
+  echo "  mean colour$mean at $2 s, should be near $4 $5 $6"
+  awk -v want="$4 $5 $6" '{ split(want, w); for (i = 1; i <= 3; i++) if ($i - w[i] > 48 || w[i] - $i > 48) exit 1 }' <<<"$mean"
+}

@@ -1,0 +1,3 @@
+pub mod access;
+pub mod layout;
+pub mod room;

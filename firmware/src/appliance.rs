@@ -1,0 +1,400 @@
+//! The one room that sees all others: it carries requests to the room, and the room's effects to the studio, the
+//! journal and the clients. One task owns all of this; everything else sends it messages.
+
+mod calls;
+mod media;
+mod picture;
+mod vitals;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dais_broker::{Broker, Incoming, Request};
+use dais_protocol::{Health, Id, Name, Notification, Seat, Token, VideoWant};
+use dais_room::access::{Identity, Role};
+use dais_room::room::{Caller, Effect, Input, MediaEvent, Recipient, Room};
+use dais_studio::Studio;
+use dais_studio::api::Event;
+use tokio::sync::{mpsc, watch};
+
+use crate::book::Book;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::{Control, Envelope, FAREWELL, Received};
+use crate::destinations::{Changed, Destinations};
+use crate::journal::{Journal, JournalError};
+use crate::media::{Done, Signals};
+use media::Owner;
+use vitals::Vitals;
+
+/// What the appliance is made of.
+pub struct Parts {
+    pub config: Config,
+    pub clock: Clock,
+    pub room: Room,
+    pub journal: Journal,
+    pub control: Control,
+    pub studio: Arc<Studio>,
+    pub destinations: Destinations,
+    pub broker: Arc<dyn Broker>,
+    pub book: Arc<Book>,
+    pub health: watch::Sender<Option<Health>>,
+    /// The origin that invites name.
+    pub origin: String,
+    /// Whether programme frames leave the encoder.
+    pub moving: watch::Sender<bool>,
+}
+
+/// What the appliance hears.
+pub struct Inbox {
+    pub mqtt: mpsc::Receiver<Incoming>,
+    pub studio: mpsc::UnboundedReceiver<Event>,
+    pub seen: mpsc::UnboundedReceiver<Identity>,
+}
+
+pub struct Appliance {
+    config: Config,
+    clock: Clock,
+    room: Room,
+    journal: Journal,
+    control: Control,
+    studio: Arc<Studio>,
+    signals: Signals,
+    destinations: Destinations,
+    broker: Arc<dyn Broker>,
+    book: Arc<Book>,
+    origin: String,
+    vitals: Vitals,
+    /// Every media session, and whose it is.
+    sessions: HashMap<String, Owner>,
+    /// What each seated guest was told to send last.
+    wants: HashMap<Token, VideoWant>,
+    speaking: HashMap<u8, bool>,
+    /// The newest `rev` that clients were shown.
+    shown: u64,
+    /// Guests who logged in while an older connection of theirs was live, and when: its will is still to come.
+    taken_over: HashMap<Id, u64>,
+}
+
+/// `expires_in_ms` in `pending` is true when it is published; a console that connects later reads it at most this old.
+const PENDING_EVERY_MS: u64 = 5_000;
+/// The will of a connection that was taken over comes at once; this leaves time for a slow box.
+const TAKEOVER_MS: u64 = 2_000;
+
+impl Appliance {
+    /// Runs the box until `stop` says so, then ends recordings and says good-bye.
+    pub async fn run(parts: Parts, mut inbox: Inbox, mut stop: watch::Receiver<bool>) -> Result<(), JournalError> {
+        let (done, mut results) = mpsc::unbounded_channel();
+        let mut this = Self::new(parts, done);
+        this.restore_media()?;
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            let deadline = this.room.deadline().map(|at| this.clock.instant(at));
+            let timeout = async move {
+                match deadline {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some(incoming) = inbox.mqtt.recv() => this.on_mqtt(incoming)?,
+                Some(event) = inbox.studio.recv() => this.on_studio(event)?,
+                Some(who) = inbox.seen.recv() => this.on_seen(&who)?,
+                Some(Done { to, result }) = results.recv() => this.answer(&to, result.map(|()| serde_json::json!({})), false)?,
+                _ = second.tick() => this.every_second()?,
+                () = timeout => this.apply(Input::Tick, None)?,
+            }
+        }
+        this.finish().await
+    }
+
+    fn new(parts: Parts, done: mpsc::UnboundedSender<Done>) -> Self {
+        let Parts { config, clock, room, journal, control, studio, destinations, broker, book, health, origin, moving } = parts;
+        Self {
+            vitals: Vitals::new(clock, health, moving),
+            signals: Signals::new(studio.clone(), done),
+            config,
+            clock,
+            room,
+            journal,
+            control,
+            studio,
+            destinations,
+            broker,
+            book,
+            origin,
+            sessions: HashMap::new(),
+            wants: HashMap::new(),
+            speaking: HashMap::new(),
+            shown: 0,
+            taken_over: HashMap::new(),
+        }
+    }
+
+    /// Guests of before a restart are in their seats already; the picture starts with them.
+    fn restore_media(&mut self) -> Result<(), JournalError> {
+        self.keep()?;
+        self.show();
+        Ok(())
+    }
+
+    fn on_mqtt(&mut self, incoming: Incoming) -> Result<(), JournalError> {
+        match incoming {
+            Incoming::Connected => {
+                tracing::info!("connected to the broker");
+                self.vitals.over("broker");
+                self.shown = 0;
+                self.show();
+                self.publish_outputs();
+                Ok(())
+            }
+            Incoming::Disconnected { why } => {
+                tracing::warn!(why, "the connection to the broker was lost; trying again");
+                self.vitals.alarm("broker", format!("Phones cannot reach the box: {why} The box tries again by itself."), self.clock.now_ms());
+                Ok(())
+            }
+            Incoming::Request(request) => self.on_request(request),
+        }
+    }
+
+    fn on_request(&mut self, request: Request) -> Result<(), JournalError> {
+        let now = self.clock.now_ms();
+        match self.control.receive(request, now) {
+            Received::Nothing => Ok(()),
+            Received::Gone(who) => self.on_gone(&who),
+            Received::Call(to, call) => self.on_call(to, call),
+        }
+    }
+
+    /// A client logged in.
+    fn on_seen(&mut self, who: &Identity) -> Result<(), JournalError> {
+        let Some(Caller::Guest(user)) = caller(who) else { return Ok(()) };
+        if self.is_live(&user) {
+            self.taken_over.insert(user.clone(), self.clock.now_ms());
+        }
+        self.see(who, user)
+    }
+
+    fn is_live(&self, user: &Id) -> bool {
+        self.room.live_guests().any(|live| live == user)
+    }
+
+    fn see(&mut self, who: &Identity, user: Id) -> Result<(), JournalError> {
+        let Some(name) = self.book.name_of(who).or_else(|| user.parse::<Name>().ok()) else { return Ok(()) };
+        self.apply(Input::Seen { user, name }, None)
+    }
+
+    fn on_gone(&mut self, who: &Identity) -> Result<(), JournalError> {
+        let now = self.clock.now_ms();
+        self.taken_over.retain(|_, at| *at + TAKEOVER_MS > now);
+        self.stop_watching(who);
+        let Some(Caller::Guest(user)) = caller(who) else { return Ok(()) };
+        if self.taken_over.remove(&user).is_some() {
+            // The old connection's will: its successor is live.
+            return Ok(());
+        }
+        self.apply(Input::SessionGone { user }, None)
+    }
+
+    /// Gives the room an input, makes the result durable, and carries it out.
+    fn apply(&mut self, input: Input, to: Option<&Envelope>) -> Result<(), JournalError> {
+        let now = self.clock.now_ms();
+        let effects = self.room.apply(input, now);
+        self.keep()?;
+        for effect in effects {
+            self.carry_out(effect, to)?;
+        }
+        self.show();
+        Ok(())
+    }
+
+    fn keep(&mut self) -> Result<(), JournalError> {
+        match self.room.take_record() {
+            Some(record) => self.journal.append(&record),
+            None => Ok(()),
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect, envelope: Option<&Envelope>) -> Result<(), JournalError> {
+        match effect {
+            Effect::Reply { result, .. } => {
+                if let Some(envelope) = envelope {
+                    self.control.reply(envelope, result);
+                }
+            }
+            Effect::Tell { to, notification, rev } => match to {
+                Recipient::Guest(user) => self.tell_guest(&user, &notification, rev),
+                Recipient::Hosts => self.control.tell_hosts(&notification, rev),
+                Recipient::Everyone => {
+                    self.control.tell_hosts(&notification, rev);
+                    for user in self.room.live_guests().cloned().collect::<Vec<_>>() {
+                        self.tell_guest(&user, &notification, rev);
+                    }
+                }
+            },
+            Effect::OpenMedia { user, session, camera } => return self.open_guest(user, session, camera),
+            Effect::CloseMedia { session } => self.close_session(&session),
+            Effect::Evict { user } => self.evict(&user),
+        }
+        Ok(())
+    }
+
+    fn tell_guest(&self, user: &Id, notification: &Notification, rev: u64) {
+        self.control.tell(&guest(user), notification, rev);
+    }
+
+    fn evict(&mut self, user: &Id) {
+        let who = guest(user);
+        self.stop_watching(&who);
+        let (book, broker) = (self.book.clone(), self.broker.clone());
+        let user = user.clone();
+        tokio::spawn(async move {
+            let banned = tokio::task::spawn_blocking(move || book.ban(&user)).await;
+            if let Ok(Err(error)) = banned {
+                tracing::error!(%error, "a ban was not kept; it holds until the box restarts");
+            }
+            if let Err(error) = broker.revoke(&who).await {
+                tracing::error!(%error, %who, "a banned guest's connection could not be ended");
+            }
+        });
+    }
+
+    /// Shows clients and studio what changed since the last time.
+    fn show(&mut self) {
+        let now = self.clock.now_ms();
+        if self.room.rev() == self.shown {
+            return;
+        }
+        self.shown = self.room.rev();
+        self.control.publish_room(&self.room.snapshot(now));
+        self.control.publish_pending(&self.room.pending(now));
+        self.show_picture();
+    }
+
+    fn on_studio(&mut self, event: Event) -> Result<(), JournalError> {
+        let now = self.clock.now_ms();
+        match event {
+            Event::Moving => {
+                tracing::info!("the programme is moving");
+                self.vitals.moves(now);
+            }
+            Event::Offer { session, sdp } => self.on_offer(&session, sdp),
+            Event::Candidate { session, candidate } => self.on_candidate(&session, candidate),
+            Event::Alive { session } => return self.on_media(&session, MediaEvent::Alive),
+            Event::Lost { session } => return self.on_media(&session, MediaEvent::Lost),
+            Event::Failed { session, reason } => {
+                tracing::info!(session, reason, "a media session ended by itself");
+                return self.on_media(&session, MediaEvent::Failed);
+            }
+            Event::Output(status) => {
+                let changed = self.destinations.on_output(status, now);
+                self.on_changed(changed);
+            }
+            Event::Record(status) => {
+                let changed = self.destinations.on_record(status);
+                self.on_changed(changed);
+            }
+            Event::Levels(levels) => return self.on_levels(&levels),
+            Event::Trouble { what, advice } => self.raise(&what, advice),
+            Event::TroubleOver { what } => self.vitals.over(&what),
+        }
+        Ok(())
+    }
+
+    /// A trouble goes to every console once, and into `health` until it is over.
+    fn raise(&mut self, what: &str, advice: String) {
+        if self.vitals.alarm(what, advice.clone(), self.clock.now_ms()) {
+            tracing::warn!(what, advice, "alarm");
+            let rev = self.room.next_rev();
+            self.control.tell_hosts(&Notification::Alarm { what: what.into(), since_ms: 0, advice }, rev);
+        }
+    }
+
+    fn on_changed(&mut self, changed: Option<Changed>) {
+        let Some(changed) = changed else { return };
+        let rev = self.room.next_rev();
+        let notification = match changed {
+            Changed::Output { output_id, state, error } => Notification::OutputChanged { output_id, state, error },
+            Changed::Record { state, file, error } => Notification::RecordChanged { state, file, error },
+        };
+        self.control.tell_hosts(&notification, rev);
+        self.publish_outputs();
+    }
+
+    fn publish_outputs(&mut self) {
+        let free = self.vitals.disk_free();
+        self.control.publish_outputs(&self.destinations.snapshot(self.room.rev(), self.clock.now_ms(), free));
+    }
+
+    fn on_levels(&mut self, levels: &[dais_studio::api::Level]) -> Result<(), JournalError> {
+        let seats = levels.iter().map(|l| dais_protocol::Meter { seat: l.seat, level_db: l.level_db, peak_db: l.peak_db, speaking: l.speaking });
+        self.control.publish_meters(&dais_protocol::Meters { rev: self.room.rev(), seats: seats.collect() });
+        for level in levels.iter().filter(|level| level.seat != 0) {
+            if self.speaking.insert(level.seat, level.speaking) != Some(level.speaking)
+                && let Ok(seat) = Seat::try_from(f64::from(level.seat))
+            {
+                self.apply(Input::Speaking { seat, speaking: level.speaking }, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn every_second(&mut self) -> Result<(), JournalError> {
+        let now = self.clock.now_ms();
+        let watchers = self.sessions.values().filter(|owner| !owner.on_air).count();
+        let studio = self.studio.health();
+        let trouble = self.vitals.measure(&studio, self.destinations.folder(), watchers, self.control.dropped, self.control.link(), self.room.rev());
+        for (what, advice) in trouble {
+            self.raise(&what, advice);
+        }
+        self.control.publish_health(&self.vitals.health());
+        if self.vitals.disk_free().is_some_and(|free| free < crate::destinations::DISK_FLOOR_BYTES) && self.destinations.is_recording() {
+            tracing::error!("the disk is full: the recording is ended while it can still be finished");
+            if let Err(error) = self.destinations.stop_record() {
+                tracing::error!(%error, "the recording could not be ended");
+            }
+        }
+        if self.destinations.is_busy() {
+            self.publish_outputs();
+        }
+        if now % PENDING_EVERY_MS < 1000 {
+            let pending = self.room.pending(now);
+            if !pending.requests.is_empty() {
+                self.control.publish_pending(&pending);
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<(), JournalError> {
+        tracing::info!("stopping");
+        self.keep()?;
+        for session in self.sessions.keys().cloned().collect::<Vec<_>>() {
+            self.signals.close(&session);
+            self.studio.close(&session);
+        }
+        let studio = self.studio.clone();
+        if tokio::task::spawn_blocking(move || studio.end()).await.is_err() {
+            tracing::error!("the studio did not end in order; the recording may miss its index, but plays");
+        }
+        let _ = tokio::time::timeout(FAREWELL, self.control.link().stop()).await;
+        Ok(())
+    }
+}
+
+/// The room's name of a client; the box itself is none.
+fn caller(who: &Identity) -> Option<Caller> {
+    let id = who.id.parse::<Id>().ok()?;
+    match who.role {
+        Role::Guest => Some(Caller::Guest(id)),
+        Role::Host => Some(Caller::Host(id)),
+        Role::Box => None,
+    }
+}
+
+fn guest(user: &Id) -> Identity {
+    Identity { role: Role::Guest, id: user.to_string() }
+}

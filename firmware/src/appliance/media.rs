@@ -1,0 +1,123 @@
+//! Media sessions: whose each one is, and what passes between client and studio.
+
+use dais_protocol::{Id, Notification, Reason, RpcError, Token, VideoWant};
+use dais_room::access::Identity;
+use dais_room::room::{Input, MediaEvent};
+use dais_studio::StudioError;
+use dais_studio::api::{IceCandidate, SessionKind, SessionSpec};
+
+use super::{Appliance, guest};
+use crate::journal::JournalError;
+use crate::media::to_wire;
+
+/// Whose session it is, and whether it is one that may go on air or one that only watches.
+pub(super) struct Owner {
+    pub who: Identity,
+    pub on_air: bool,
+}
+
+impl Appliance {
+    pub(super) fn open_guest(&mut self, user: Id, session: Token, camera: bool) -> Result<(), JournalError> {
+        let opened = self.open_session(&session, Owner { who: guest(&user), on_air: true }, SessionKind::Guest { camera });
+        if let Err(error) = opened {
+            tracing::error!(%error, %user, "a guest's media session could not be opened");
+            return self.apply(Input::Media { session, event: MediaEvent::Failed }, None);
+        }
+        Ok(())
+    }
+
+    fn open_session(&mut self, session: &Token, owner: Owner, kind: SessionKind) -> Result<(), StudioError> {
+        self.signals.open(session);
+        self.sessions.insert(session.to_string(), owner);
+        let opened = self.studio.open(SessionSpec { session: session.to_string(), kind });
+        if opened.is_err() {
+            self.forget_session(session);
+        }
+        opened
+    }
+
+    pub(super) fn close_session(&mut self, session: &str) {
+        self.forget_session(session);
+        self.studio.close(session);
+    }
+
+    fn forget_session(&mut self, session: &str) {
+        self.sessions.remove(session);
+        self.signals.close(session);
+        self.wants.retain(|token, _| token.as_str() != session);
+    }
+
+    fn watching(&self, who: &Identity) -> Option<String> {
+        self.sessions.iter().find(|(_, owner)| !owner.on_air && owner.who == *who).map(|(session, _)| session.clone())
+    }
+
+    pub(super) fn stop_watching(&mut self, who: &Identity) {
+        if let Some(session) = self.watching(who) {
+            self.close_session(&session);
+        }
+    }
+
+    /// `media.watch`. Asking again while watching replaces the session: a page that was reloaded has lost the old one.
+    pub(super) fn watch(&mut self, who: &Identity, on: bool) -> Result<(), RpcError> {
+        self.stop_watching(who);
+        if !on {
+            return Ok(());
+        }
+        if let Ok(user) = who.id.parse::<Id>()
+            && who.role == dais_room::access::Role::Guest
+            && self.room.on_programme().any(|seated| *seated.user == user)
+        {
+            return Err(RpcError::new(Reason::AlreadyConnected, "You have a seat: its session carries the programme already."));
+        }
+        let watchers = self.sessions.values().filter(|owner| !owner.on_air).count();
+        if watchers >= self.config.sessions.max_watchers {
+            let why = format!("This box serves {watchers} watchers at most. Larger audiences watch a stream that is fed by an output.");
+            return Err(RpcError::new(Reason::Unavailable, why));
+        }
+        let owner = Owner { who: who.clone(), on_air: false };
+        self.open_session(&Token::random(), owner, SessionKind::Watch).map_err(|e| RpcError::new(Reason::Unavailable, e.to_string()))
+    }
+
+    /// `media.restart` of a session that only watches; the room restarts its own.
+    pub(super) fn restart_watching(&mut self, who: &Identity, session: &str) -> Result<(), RpcError> {
+        if self.watching(who).as_deref() != Some(session) {
+            return Err(RpcError::bad_param("session", "there is no such session of yours, or it has ended"));
+        }
+        self.watch(who, true)
+    }
+
+    pub(super) fn on_media(&mut self, session: &str, event: MediaEvent) -> Result<(), JournalError> {
+        match self.sessions.get(session) {
+            Some(owner) if owner.on_air => match session.parse() {
+                Ok(session) => self.apply(Input::Media { session, event }, None),
+                Err(_) => Ok(()),
+            },
+            Some(_) if event == MediaEvent::Failed => {
+                self.close_session(session);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn on_offer(&mut self, session: &str, sdp: String) {
+        let (Some(owner), Ok(token)) = (self.sessions.get(session), session.parse::<Token>()) else { return };
+        let video = if owner.on_air { self.want_of(&token) } else { self.most() };
+        self.wants.insert(token.clone(), video);
+        let offer = Notification::MediaOffer { session: token, sdp, ice_servers: self.config.ice_servers(), video };
+        self.control.tell(&owner.who, &offer, self.room.rev());
+    }
+
+    pub(super) fn on_candidate(&mut self, session: &str, candidate: Option<IceCandidate>) {
+        let (Some(owner), Ok(session)) = (self.sessions.get(session), session.parse()) else { return };
+        let notification = Notification::MediaCandidate { session, candidate: candidate.map(to_wire) };
+        self.control.tell(&owner.who, &notification, self.room.rev());
+    }
+
+    /// The most that a guest may send: before it has a tile, and for a tile of the whole picture.
+    pub(super) fn most(&self) -> VideoWant {
+        let up = &self.config.sessions.up;
+        VideoWant { width: up.width, height: up.height, max_fps: up.max_fps, max_kbps: up.max_kbps }
+    }
+}
+

@@ -1,0 +1,272 @@
+//! Where the programme goes: the destinations and the recording as consoles see them, kept across restarts.
+//!
+//! A box that comes back in the middle of a show goes on sending and recording what it sent and recorded before; the
+//! recording in a new file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dais_protocol::{Name, Output, OutputKind, OutputStart, OutputState, Outputs, Reason, Record, RpcError, Secret, Token};
+use dais_studio::api::{OutputState as StudioState, OutputStatus, RecordStatus};
+use dais_studio::{OutputSpec, Studio, StudioError};
+use serde::{Deserialize, Serialize};
+
+use crate::store::{Store, StoreError};
+
+/// The longest address of a destination, in bytes.
+const MAX_URL: usize = 2048;
+/// Below this the recording is ended while the file can still be finished.
+pub const DISK_FLOOR_BYTES: u64 = 200 << 20;
+
+pub struct Destinations {
+    studio: Arc<Studio>,
+    store: Store,
+    folder: PathBuf,
+    max_outputs: usize,
+    outputs: BTreeMap<Token, Destination>,
+    record: Recorder,
+    /// Number of the next destination; they are named in the order in which they were made.
+    next: u64,
+}
+
+struct Destination {
+    kept: Kept,
+    state: OutputState,
+    since: u64,
+    kbps: u32,
+    dropped: u64,
+    error: Option<String>,
+}
+
+#[derive(Default)]
+struct Recorder {
+    wanted: bool,
+    state: OutputState,
+    file: Option<PathBuf>,
+    bytes: u64,
+    started: u64,
+    error: Option<String>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Kept {
+    kind: OutputKind,
+    url: String,
+    key: Option<Secret>,
+    name: Name,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct File {
+    outputs: BTreeMap<Token, Kept>,
+    recording: bool,
+    next: u64,
+}
+
+/// What changed, for `output.changed` and `record.changed`.
+#[derive(Debug, PartialEq)]
+pub enum Changed {
+    Output { output_id: Token, state: OutputState, error: Option<String> },
+    Record { state: OutputState, file: Option<String>, error: Option<String> },
+}
+
+impl Destinations {
+    /// Starts again what ran when the box went down.
+    pub fn resume(studio: Arc<Studio>, store: Store, folder: PathBuf, max_outputs: usize, now: u64) -> Result<Self, StoreError> {
+        let File { outputs, recording, next } = store.load()?.unwrap_or_default();
+        let mut all = Self { studio, store, folder, max_outputs, outputs: BTreeMap::new(), record: Recorder::default(), next };
+        for (id, kept) in outputs {
+            if let Err(error) = all.run(id, kept, now) {
+                tracing::error!(%error, "a destination of before the restart could not be started again");
+            }
+        }
+        if recording && let Err(error) = all.start_record(now) {
+            tracing::error!(%error, "the recording of before the restart could not be resumed");
+        }
+        Ok(all)
+    }
+
+    pub fn start(&mut self, call: OutputStart, now: u64) -> Result<Token, RpcError> {
+        if self.outputs.len() >= self.max_outputs {
+            return Err(RpcError::new(Reason::Unavailable, format!("This box sends to {} destinations at most. Stop one first.", self.max_outputs)));
+        }
+        let OutputStart { kind, url, key, name } = call;
+        if url.len() > MAX_URL || url.chars().any(|c| c.is_control() || c == ' ') {
+            return Err(RpcError::bad_param("url", "an address has at most 2048 bytes, and no blanks or control characters"));
+        }
+        self.next += 1;
+        let fallback = || format!("{kind:?} {}", self.next).parse::<Name>();
+        let name = match name {
+            Some(name) => name,
+            None => fallback().map_err(|e| RpcError::bad_param("name", e))?,
+        };
+        let id: Token = format!("o{}", self.next).parse().map_err(|e| RpcError::bad_param("name", e))?;
+        self.run(id.clone(), Kept { kind, url, key, name }, now)?;
+        self.save()?;
+        Ok(id)
+    }
+
+    fn run(&mut self, id: Token, kept: Kept, now: u64) -> Result<(), RpcError> {
+        let kind = match kept.kind {
+            OutputKind::Rtmp => dais_studio::OutputKind::Rtmp,
+            OutputKind::Srt => dais_studio::OutputKind::Srt,
+            OutputKind::Whip => return Err(RpcError::new(Reason::Unavailable, "This box does not send by WHIP yet. Use RTMP or SRT.")),
+        };
+        let key = kept.key.as_ref().map(|Secret(key)| dais_studio::Secret::new(key.clone()));
+        let spec = OutputSpec { output_id: id.to_string(), kind, url: kept.url.clone(), key };
+        self.studio.start_output(spec).map_err(|error| match error {
+            StudioError::BadUrl { what } => RpcError::bad_param("url", what),
+            other => RpcError::new(Reason::Unavailable, other.to_string()),
+        })?;
+        self.outputs.insert(id, Destination { kept, state: OutputState::Connecting, since: now, kbps: 0, dropped: 0, error: None });
+        Ok(())
+    }
+
+    pub fn stop(&mut self, id: &Token) -> Result<(), RpcError> {
+        self.outputs.remove(id).ok_or_else(|| RpcError::bad_param("output_id", "there is no such destination"))?;
+        self.studio.stop_output(id);
+        self.save()
+    }
+
+    /// The file's name.
+    pub fn start_record(&mut self, now: u64) -> Result<String, RpcError> {
+        if self.record.wanted {
+            return Err(RpcError::new(Reason::Unavailable, "The programme is being recorded already.").with("file", self.file().into()));
+        }
+        let unavailable = |why: String| RpcError::new(Reason::Unavailable, why);
+        std::fs::create_dir_all(&self.folder)
+            .map_err(|e| unavailable(format!("The folder of recordings {} cannot be made: {e}.", self.folder.display())))?;
+        if crate::machine::disk_free_bytes(&self.folder).is_some_and(|free| free < DISK_FLOOR_BYTES) {
+            return Err(unavailable(format!("The disk of {} is full. Remove old recordings first.", self.folder.display())));
+        }
+        let path = free_name(&self.folder);
+        self.studio.start_record(path.clone()).map_err(|e| unavailable(e.to_string()))?;
+        self.record = Recorder { wanted: true, state: OutputState::Connecting, file: Some(path), started: now, ..Recorder::default() };
+        self.save()?;
+        Ok(self.file())
+    }
+
+    pub fn stop_record(&mut self) -> Result<String, RpcError> {
+        if !self.record.wanted {
+            return Err(RpcError::new(Reason::Unavailable, "The programme is not being recorded."));
+        }
+        self.record.wanted = false;
+        self.studio.stop_record();
+        self.save()?;
+        Ok(self.file())
+    }
+
+    fn file(&self) -> String {
+        self.record.file.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+    }
+
+    pub fn is_recording(&self) -> bool {
+        self.record.wanted
+    }
+
+    /// Whether there are figures that change by themselves.
+    pub fn is_busy(&self) -> bool {
+        self.record.wanted || !self.outputs.is_empty()
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Takes what the studio says of a destination; `None` if consoles need not be told at once.
+    pub fn on_output(&mut self, status: OutputStatus, now: u64) -> Option<Changed> {
+        let (id, output) = self.outputs.iter_mut().find(|(id, _)| id.as_str() == status.output_id)?;
+        let state = to_wire(status.state);
+        output.kbps = status.kbps;
+        output.dropped = status.dropped;
+        let changed = output.state != state || output.error != status.error;
+        if output.state != state {
+            output.state = state;
+            output.since = now;
+        }
+        output.error = status.error;
+        changed.then(|| Changed::Output { output_id: id.clone(), state, error: output.error.clone() })
+    }
+
+    pub fn on_record(&mut self, status: RecordStatus) -> Option<Changed> {
+        let state = to_wire(status.state);
+        self.record.bytes = status.bytes;
+        let changed = self.record.state != state || self.record.error != status.error;
+        self.record.state = state;
+        self.record.error = status.error;
+        if state == OutputState::Failed && std::mem::take(&mut self.record.wanted) {
+            // Tried again by a person, who can make room first.
+            if let Err(error) = self.save() {
+                tracing::error!(%error, "the end of the recording could not be kept");
+            }
+        }
+        changed.then(|| Changed::Record { state, file: Some(self.file()), error: self.record.error.clone() })
+    }
+
+    pub fn snapshot(&self, rev: u64, now: u64, free: Option<u64>) -> Outputs {
+        let outputs = self.outputs.iter().map(|(id, o)| Output {
+            output_id: id.clone(),
+            kind: o.kept.kind,
+            name: o.kept.name.clone(),
+            state: o.state,
+            since_ms: now.saturating_sub(o.since),
+            kbps: o.kbps,
+            dropped: o.dropped,
+            error: o.error.clone(),
+        });
+        let elapsed_s = now.saturating_sub(self.record.started) / 1000;
+        // The mean rate of this recording so far; meaningless in its first seconds.
+        let rate = (self.record.wanted && elapsed_s >= 5).then(|| self.record.bytes / elapsed_s).filter(|rate| *rate > 0);
+        Outputs {
+            rev,
+            outputs: outputs.collect(),
+            record: Record {
+                state: self.record.state,
+                file: self.record.file.as_ref().map(|path| path.display().to_string()),
+                bytes: self.record.bytes,
+                seconds_left: rate.zip(free).map(|(rate, free)| free.saturating_sub(DISK_FLOOR_BYTES) / rate),
+                error: self.record.error.clone(),
+            },
+        }
+    }
+
+    fn save(&self) -> Result<(), RpcError> {
+        let outputs = self.outputs.iter().map(|(id, o)| (id.clone(), o.kept.clone())).collect();
+        let file = File { outputs, recording: self.record.wanted, next: self.next };
+        self.store.save(&file).map_err(|e| RpcError::new(Reason::Unavailable, e.to_string()))
+    }
+}
+
+fn to_wire(state: StudioState) -> OutputState {
+    match state {
+        StudioState::Connecting => OutputState::Connecting,
+        StudioState::Live => OutputState::Live,
+        StudioState::Retrying => OutputState::Retrying,
+        StudioState::Stopped => OutputState::Stopped,
+        StudioState::Failed => OutputState::Failed,
+    }
+}
+
+/// `programme-NNNN.mkv`, one past the highest there: a name by the date would lie on a box that believes it is 1970.
+fn free_name(folder: &Path) -> PathBuf {
+    let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.strip_prefix("programme-")?.strip_suffix(".mkv")?.parse::<u32>().ok();
+    let last = std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(number).max().unwrap_or(0);
+    folder.join(format!("programme-{:04}.mkv", last + 1))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recordings_are_numbered_past_the_last() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(free_name(folder.path()).ends_with("programme-0001.mkv"));
+        for name in ["programme-0007.mkv", "programme-x.mkv", "other.mkv"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert!(free_name(folder.path()).ends_with("programme-0008.mkv"));
+    }
+}

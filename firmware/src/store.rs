@@ -1,0 +1,90 @@
+//! Small files that are old or new after a power cut, never half.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// One JSON file that only the box may read.
+#[derive(Clone, Debug)]
+pub struct Store {
+    path: PathBuf,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("{path} cannot be written: {source}. Check the free space and the rights of that folder.")]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{path} cannot be read: {source}.")]
+    Read { path: PathBuf, source: io::Error },
+}
+
+impl Store {
+    pub fn new(folder: &Path, name: &str) -> Self {
+        Self { path: folder.join(name) }
+    }
+
+    /// The content; `None` if there is none yet. A file that does not parse is set aside as `NAME.bad`, with an error
+    /// in the log, because a box that does not start helps nobody.
+    pub fn load<T: DeserializeOwned>(&self) -> Result<Option<T>, StoreError> {
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StoreError::Read { path: self.path.clone(), source }),
+        };
+        match serde_json::from_slice(&bytes) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => {
+                let aside = self.path.with_extension("bad");
+                tracing::error!(file = %self.path.display(), %error, "this file does not parse; it is set aside as {} and the box starts without it", aside.display());
+                fs::rename(&self.path, &aside).map_err(|source| StoreError::Write { path: aside, source })?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Writes beside the old file, syncs, and puts the new one in its place.
+    pub fn save<T: Serialize>(&self, value: &T) -> Result<(), StoreError> {
+        self.try_save(value).map_err(|source| StoreError::Write { path: self.path.clone(), source })
+    }
+
+    fn try_save<T: Serialize>(&self, value: &T) -> io::Result<()> {
+        let beside = self.path.with_extension("new");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        file.write_all(&serde_json::to_vec(value)?)?;
+        file.sync_data()?;
+        fs::rename(&beside, &self.path)?;
+        // The name itself is on the disk only when its folder is.
+        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_data()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_does_not_parse_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path(), "x.json");
+        assert_eq!(store.load::<Vec<u8>>().unwrap(), None);
+        store.save(&vec![1u8, 2]).unwrap();
+        assert_eq!(store.load::<Vec<u8>>().unwrap(), Some(vec![1, 2]));
+        fs::write(folder.path().join("x.json"), "[1,").unwrap();
+        assert_eq!(store.load::<Vec<u8>>().unwrap(), None);
+        assert!(folder.path().join("x.bad").exists());
+    }
+
+    #[test]
+    fn only_the_box_may_read_it() {
+        let folder = tempfile::tempdir().unwrap();
+        Store::new(folder.path(), "x.json").save(&1).unwrap();
+        assert_eq!(fs::metadata(folder.path().join("x.json")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,222 @@
+//! The studio's settings. `daisd` embeds them in its TOML; every unknown key is an error.
+
+use serde::Deserialize;
+
+use crate::error::StudioError;
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StudioConfig {
+    pub capture: CaptureConfig,
+    pub programme: ProgrammeConfig,
+    pub returns: ReturnsConfig,
+    pub sessions: SessionsConfig,
+    pub ice: IceConfig,
+}
+
+/// The host's camera and microphone.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CaptureConfig {
+    /// `test`, `v4l2:DEVICE` or `file:PATH`.
+    pub video: String,
+    /// `test`, `alsa:DEVICE`, `file:PATH` or `none`.
+    pub audio: String,
+}
+
+impl Default for CaptureConfig {
+    fn default() -> Self {
+        CaptureConfig { video: "test".into(), audio: "test".into() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoder {
+    /// The first that produces frames on this machine.
+    Auto,
+    X264,
+    Openh264,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProgrammeConfig {
+    pub width: u32,
+    pub height: u32,
+    pub fps: u32,
+    pub bitrate_kbps: u32,
+    pub audio_kbps: u32,
+    /// Longest distance of keyframes in seconds.
+    pub keyframe_s: u32,
+    pub encoder: Encoder,
+    /// Behind the tiles, as `#rrggbb`.
+    pub background: String,
+}
+
+impl Default for ProgrammeConfig {
+    fn default() -> Self {
+        ProgrammeConfig {
+            width: 1920,
+            height: 1080,
+            fps: 30,
+            bitrate_kbps: 6000,
+            audio_kbps: 160,
+            keyframe_s: 2,
+            encoder: Encoder::Auto,
+            background: "#14171c".into(),
+        }
+    }
+}
+
+/// The programme as guests and previews see it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReturnsConfig {
+    pub width: u32,
+    pub height: u32,
+    pub fps: u32,
+    pub bitrate_kbps: u32,
+}
+
+impl Default for ReturnsConfig {
+    fn default() -> Self {
+        ReturnsConfig { width: 640, height: 360, fps: 30, bitrate_kbps: 900 }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionsConfig {
+    /// Sessions that only watch; past that the box answers `unavailable`.
+    pub max_watchers: usize,
+    /// Without a decoded frame for this long a guest counts as lost.
+    pub stall_ms: u64,
+    /// What a guest may send at most.
+    pub up: UpConfig,
+}
+
+impl Default for SessionsConfig {
+    fn default() -> Self {
+        SessionsConfig { max_watchers: 20, stall_ms: 2000, up: UpConfig::default() }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpConfig {
+    pub width: u32,
+    pub height: u32,
+    pub max_fps: u32,
+    pub max_kbps: u32,
+}
+
+impl Default for UpConfig {
+    fn default() -> Self {
+        UpConfig { width: 640, height: 360, max_fps: 30, max_kbps: 1200 }
+    }
+}
+
+/// Where media may go.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IceConfig {
+    /// Names of network interfaces to offer; empty: all.
+    pub interfaces: Vec<String>,
+    /// Addresses to offer; empty: all of the interfaces.
+    pub addresses: Vec<String>,
+    /// Offer 127.0.0.1 too, for tests and a PC without a network.
+    pub loopback: bool,
+    /// `stun://host:port`.
+    pub stun: Vec<String>,
+    pub turn: Vec<TurnServer>,
+    /// First and last UDP port, both 0: any.
+    pub min_port: u16,
+    pub max_port: u16,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TurnServer {
+    /// `turn://host:port` or `turns://host:port`, without user and password.
+    pub url: String,
+    pub username: String,
+    pub credential: Secret,
+}
+
+/// A key or a password: it is never printed.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(secret: impl Into<String>) -> Secret {
+        Secret(secret.into())
+    }
+
+    /// The secret itself, for the one place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl StudioConfig {
+    /// Says which setting can't be, before anything is started.
+    pub fn check(&self) -> Result<(), StudioError> {
+        let bad = |key, what: String| Err(StudioError::Config { key, what });
+        let size = |key, width: u32, height: u32| {
+            let even = width.is_multiple_of(2) && height.is_multiple_of(2);
+            if !even || !(64..=3840).contains(&width) || !(36..=2160).contains(&height) {
+                return bad(key, format!("{width}x{height} is not an even size between 64x36 and 3840x2160"));
+            }
+            Ok(())
+        };
+        let p = &self.programme;
+        size("programme.width and programme.height", p.width, p.height)?;
+        size("returns.width and returns.height", self.returns.width, self.returns.height)?;
+        if !(1..=60).contains(&p.fps) {
+            return bad("programme.fps", format!("{} is not between 1 and 60", p.fps));
+        }
+        if !(1..=p.fps).contains(&self.returns.fps) {
+            return bad("returns.fps", format!("{} is not between 1 and programme.fps ({})", self.returns.fps, p.fps));
+        }
+        if !(50..=100_000).contains(&p.bitrate_kbps) {
+            return bad("programme.bitrate_kbps", format!("{} is not between 50 and 100000", p.bitrate_kbps));
+        }
+        if !(50..=20_000).contains(&self.returns.bitrate_kbps) {
+            return bad("returns.bitrate_kbps", format!("{} is not between 50 and 20000", self.returns.bitrate_kbps));
+        }
+        if !(32..=320).contains(&p.audio_kbps) {
+            return bad("programme.audio_kbps", format!("{} is not between 32 and 320", p.audio_kbps));
+        }
+        if !(1..=10).contains(&p.keyframe_s) {
+            return bad("programme.keyframe_s", format!("{} is not between 1 and 10", p.keyframe_s));
+        }
+        p.background_rgb()?;
+        if (self.ice.min_port == 0) != (self.ice.max_port == 0) || self.ice.min_port > self.ice.max_port {
+            return bad("ice.min_port and ice.max_port", "both 0, or the first not above the last".into());
+        }
+        crate::capture::VideoSpec::parse(&self.capture.video)?;
+        crate::capture::AudioSpec::parse(&self.capture.audio)?;
+        Ok(())
+    }
+}
+
+impl ProgrammeConfig {
+    pub fn background_rgb(&self) -> Result<[u8; 3], StudioError> {
+        let hex = self.background.strip_prefix('#').filter(|h| h.len() == 6 && h.is_ascii());
+        let rgb = hex.and_then(|h| u32::from_str_radix(h, 16).ok());
+        let Some(rgb) = rgb else {
+            let what = format!("\"{}\" is not a colour like \"#14171c\"", self.background);
+            return Err(StudioError::Config { key: "programme.background", what });
+        };
+        let [_, r, g, b] = rgb.to_be_bytes();
+        Ok([r, g, b])
+    }
+}

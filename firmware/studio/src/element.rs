@@ -1,0 +1,46 @@
+//! GStreamer elements by name, with an error that says what to install.
+
+use gst::prelude::*;
+
+use crate::error::StudioError;
+
+pub(crate) fn make(factory: &str) -> Result<gst::Element, StudioError> {
+    gst::ElementFactory::make(factory).build().map_err(|_| missing(factory))
+}
+
+/// Which Debian and Ubuntu package holds an element that the studio uses.
+pub(crate) fn missing(factory: &str) -> StudioError {
+    let package = match factory {
+        "x264enc" => "gstreamer1.0-plugins-ugly",
+        "avenc_aac" => "gstreamer1.0-libav",
+        "matroskamux" | "flvmux" | "vp8enc" | "v4l2src" => "gstreamer1.0-plugins-good",
+        "alsasrc" => "gstreamer1.0-alsa",
+        "openh264enc" | "rtmp2sink" | "srtsink" | "mpegtsmux" | "h264parse" | "fdkaacenc" | "voaacenc" => {
+            "gstreamer1.0-plugins-bad"
+        }
+        "aacparse" => "gstreamer1.0-plugins-good",
+        _ => "gstreamer1.0-plugins-base",
+    };
+    StudioError::MissingElement { element: factory.into(), package }
+}
+
+pub(crate) fn filter(caps: &gst::Caps) -> Result<gst::Element, StudioError> {
+    let filter = make("capsfilter")?;
+    filter.set_property("caps", caps);
+    Ok(filter)
+}
+
+/// Adds elements and links them one after the other.
+pub(crate) fn chain(pipeline: &gst::Pipeline, which: &str, elements: &[&gst::Element]) -> Result<(), StudioError> {
+    pipeline.add_many(elements).map_err(|e| StudioError::pipeline(which, e))?;
+    gst::Element::link_many(elements).map_err(|e| StudioError::pipeline(which, e))
+}
+
+/// The first error that the pipeline has posted and nobody has read.
+pub(crate) fn posted_error(pipeline: &gst::Pipeline) -> Option<gst::glib::Error> {
+    let message = pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
+    match message.view() {
+        gst::MessageView::Error(error) => Some(error.error()),
+        _ => None,
+    }
+}

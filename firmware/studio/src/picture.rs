@@ -1,0 +1,284 @@
+//! The programme's picture: a thread that follows the host's beat and mixes the newest frame of every seat.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use gst::prelude::*;
+use gst_video::prelude::*;
+use gstdais::blend::{Rect, Yuv};
+use gstdais::frame::{I420Mut, I420Ref};
+use gstdais::scale::Scaler;
+use gstdais::tilemix::{Fit, Overlay, Tile, TileMixer};
+
+use crate::api::{self, Look, Source};
+use crate::beat::Beat;
+use crate::encoder::raw_video_caps;
+use crate::error::StudioError;
+use crate::health::add;
+use crate::plan::{Plan, PlannedSeat};
+use crate::programme::Line;
+use crate::slot::{Picture, Slot};
+use crate::studio::Shared;
+
+/// A live picture older than this is shown dimmed: the guest's network has stopped, and everybody shall see that.
+const STALE: gst::ClockTime = gst::ClockTime::from_seconds(2);
+/// After this the machine stood still: grid points are left out instead of being made up for.
+const STOOD_STILL: gst::ClockTime = gst::ClockTime::from_seconds(1);
+
+/// Frames of one size, used again and again.
+struct Canvases {
+    info: gst_video::VideoInfo,
+    pool: gst::BufferPool,
+}
+
+impl Canvases {
+    fn new(info: gst_video::VideoInfo) -> Result<Canvases, StudioError> {
+        let bad = |what: &str| StudioError::pipeline("mix", what);
+        let caps = info.to_caps().map_err(|e| StudioError::pipeline("mix", e))?;
+        let pool = gst_video::VideoBufferPool::new();
+        let mut config = pool.config();
+        // No upper bound: a slow encoder holds frames for a while, and is bounded by its own queue.
+        config.set_params(Some(&caps), info.size() as u32, 3, 0);
+        pool.set_config(config).map_err(|_| bad("its frames could not be configured"))?;
+        pool.set_active(true).map_err(|_| bad("its frames could not be allocated"))?;
+        Ok(Canvases { info, pool: pool.upcast() })
+    }
+
+    /// An empty frame, painted by `paint` and stamped.
+    fn paint(&self, pts: gst::ClockTime, duration: gst::ClockTime, paint: impl FnOnce(&mut I420Mut<'_>)) -> Option<gst::Buffer> {
+        let mut buffer = self.pool.acquire_buffer(None).ok()?;
+        let writable = buffer.get_mut()?;
+        writable.set_pts(pts);
+        writable.set_dts(gst::ClockTime::NONE);
+        writable.set_duration(duration);
+        let mut map = writable.map_writable().ok()?;
+        let (offsets, strides) = (self.info.offset(), self.info.stride());
+        let mut canvas = I420Mut::from_contiguous(
+            self.info.width() as usize,
+            self.info.height() as usize,
+            map.as_mut_slice(),
+            [offsets[0], offsets[1], offsets[2]],
+            [strides[0] as usize, strides[1] as usize, strides[2] as usize],
+        )
+        .ok()?;
+        paint(&mut canvas);
+        drop(map);
+        Some(buffer)
+    }
+
+    fn read<'a>(&self, data: &'a [u8]) -> Option<I420Ref<'a>> {
+        let (o, s) = (self.info.offset(), self.info.stride());
+        let planes = [data.get(o[0]..o[1])?, data.get(o[1]..o[2])?, data.get(o[2]..)?];
+        let strides = [s[0] as usize, s[1] as usize, s[2] as usize];
+        I420Ref::new(self.info.width() as usize, self.info.height() as usize, planes, strides).ok()
+    }
+}
+
+impl Drop for Canvases {
+    fn drop(&mut self) {
+        let _ = self.pool.set_active(false);
+    }
+}
+
+/// Seen through a mapped frame of a slot.
+fn view(picture: &Picture) -> Option<I420Ref<'_>> {
+    let frame = &picture.frame;
+    let planes = [frame.plane_data(0).ok()?, frame.plane_data(1).ok()?, frame.plane_data(2).ok()?];
+    let strides = frame.plane_stride();
+    let strides = [0, 1, 2].map(|p| usize::try_from(strides[p]).unwrap_or(0));
+    I420Ref::new(frame.width() as usize, frame.height() as usize, planes, strides).ok()
+}
+
+pub(crate) struct PictureMix {
+    shared: Shared,
+    host: Arc<Slot>,
+    encoder: Arc<Line>,
+    returns: [Arc<Line>; 2],
+    canvases: Canvases,
+    small: Canvases,
+    to_small: Scaler,
+    mixer: TileMixer,
+    plan: (u64, Arc<Plan>),
+    /// The slot of each seat of the plan.
+    slots: (u64, Vec<Option<Arc<Slot>>>),
+    host_seen: u64,
+}
+
+impl PictureMix {
+    pub fn new(shared: &Shared, encoder: Arc<Line>, returns: [Arc<Line>; 2]) -> Result<PictureMix, StudioError> {
+        let p = &shared.config.programme;
+        let r = &shared.config.returns;
+        let mut mixer = TileMixer::new(p.width as usize, p.height as usize);
+        let [red, green, blue] = p.background_rgb()?;
+        mixer.set_background(Yuv::from_rgb(red, green, blue));
+        Ok(PictureMix {
+            host: shared.slots.add(Source::Host),
+            encoder,
+            returns,
+            canvases: Canvases::new(raw_video_caps(p.width, p.height, p.fps)?)?,
+            small: Canvases::new(raw_video_caps(r.width, r.height, r.fps)?)?,
+            to_small: Scaler::new(
+                (p.width as usize, p.height as usize),
+                None,
+                (r.width as usize, r.height as usize),
+            ),
+            mixer,
+            plan: (u64::MAX, Arc::default()),
+            slots: (u64::MAX, Vec::new()),
+            host_seen: 0,
+            shared: shared.clone(),
+        })
+    }
+
+    /// Mixes until `stop`.
+    pub fn run(mut self, stop: &AtomicBool) {
+        let mut beat = Beat::new(self.shared.time.now(), self.shared.config.programme.fps);
+        while !stop.load(Ordering::Relaxed) {
+            let arrival = self.wait_for_tick(&mut beat);
+            self.tick(&beat, arrival);
+            beat.ticked(arrival.map(|(arrived, _)| arrived));
+        }
+    }
+
+    /// Returns when the next frame has to leave, with arrival and capture time of the host's new frame if there is one.
+    fn wait_for_tick(&mut self, beat: &mut Beat) -> Option<(gst::ClockTime, gst::ClockTime)> {
+        let (time, counters) = (&self.shared.time, &self.shared.counters);
+        let video = &self.host.video;
+        let mut window = beat.window();
+        let behind = time.now().saturating_sub(window.closes);
+        if behind > STOOD_STILL {
+            let points = behind.nseconds() / beat.period().nseconds();
+            add(&counters.ticks_missed, points);
+            beat.skip(points);
+            window = beat.window();
+        }
+        time.sleep_until(window.opens);
+        let seq = video.seq();
+        let in_window = video.newest().is_some_and(|p| p.arrived >= window.opens);
+        if !in_window && !(window.take_waiting && seq > self.host_seen) {
+            video.wait_newer(seq, window.closes);
+        }
+        if time.now() > window.closes + beat.period() / 2 {
+            add(&counters.ticks_late, 1);
+        }
+        let newest = video.newest().filter(|p| p.seq > self.host_seen);
+        match newest {
+            Some(picture) => {
+                if self.host_seen > 0 {
+                    add(&counters.host_skipped, picture.seq - self.host_seen - 1);
+                }
+                self.host_seen = picture.seq;
+                Some((picture.arrived, picture.captured))
+            }
+            None => {
+                add(&counters.host_repeated, 1);
+                None
+            }
+        }
+    }
+
+    fn tick(&mut self, beat: &Beat, arrival: Option<(gst::ClockTime, gst::ClockTime)>) {
+        self.look_up();
+        let pts = beat.pts();
+        let now = self.shared.time.now();
+        let (plan, slots) = (self.plan.1.clone(), &self.slots.1);
+        let pictures: Vec<Option<Arc<Picture>>> =
+            slots.iter().map(|slot| slot.as_ref().and_then(|s| s.video.newest())).collect();
+        let tags: Vec<Option<Overlay<'_>>> = plan.seats.iter().map(tag).collect();
+        let shown = plan.seats.iter().zip(&pictures).zip(&tags);
+        let tiles: Vec<Tile<'_>> =
+            shown.filter_map(|((seat, picture), tag)| tile(seat, picture.as_deref(), tag.as_slice(), now)).collect();
+        let mixer = &mut self.mixer;
+        let Some(canvas) = self.canvases.paint(pts, beat.period(), |out| mixer.mix(out, &tiles)) else { return };
+        let counters = &self.shared.counters;
+        add(&counters.frames, 1);
+        let captured = arrival.map(|(_, captured)| captured);
+        if let Some(captured) = captured {
+            self.shared.lips.saw_picture(pts, captured);
+        }
+        counters.ledger.mixed(pts, captured, self.shared.time.now());
+        self.encoder.push(canvas.clone());
+        self.send_return(beat, &canvas);
+    }
+
+    /// The same picture, smaller, while somebody wants it.
+    fn send_return(&mut self, beat: &Beat, canvas: &gst::Buffer) {
+        if !self.returns.iter().any(|line| line.is_open()) {
+            return;
+        }
+        let (fps, all) = (u64::from(self.shared.config.returns.fps), u64::from(self.shared.config.programme.fps));
+        let n = beat.number();
+        if n * fps / all == (n + 1) * fps / all {
+            return;
+        }
+        let Ok(map) = canvas.map_readable() else { return };
+        let Some(large) = self.canvases.read(map.as_slice()) else { return };
+        let scaler = &mut self.to_small;
+        let duration = beat.period();
+        let Some(small) = self.small.paint(beat.pts(), duration, |out| scaler.scale(&large, out)) else { return };
+        for line in &self.returns {
+            line.push(small.clone());
+        }
+    }
+
+    /// Newest scene and slots, looked up only when they have changed.
+    fn look_up(&mut self) {
+        let versions = (self.shared.stage.version(), self.shared.slots.version());
+        if versions == (self.plan.0, self.slots.0) {
+            return;
+        }
+        let plan = self.shared.stage.plan();
+        let slots = plan.seats.iter().map(|s| self.shared.slots.get(&s.seat.source)).collect();
+        self.plan = (versions.0, plan);
+        self.slots = (versions.1, slots);
+    }
+}
+
+/// What a seat shows now; `None` for one that is only heard, or whose card is not drawn yet.
+fn tile<'a>(
+    planned: &'a PlannedSeat,
+    picture: Option<&'a Picture>,
+    overlays: &'a [Overlay<'a>],
+    now: gst::ClockTime,
+) -> Option<Tile<'a>> {
+    let seat = &planned.seat;
+    let rect = seat.rect?;
+    let rect = Rect { x: rect.x, y: rect.y, w: rect.w, h: rect.h };
+    let fit = match seat.fit {
+        api::Fit::Contain => Fit::Contain,
+        api::Fit::Cover => Fit::Cover,
+        api::Fit::Fill => Fit::Fill,
+    };
+    let shown = picture.filter(|_| seat.look != Look::Card).and_then(|p| Some((p, view(p)?)));
+    match shown {
+        Some((picture, frame)) => Some(Tile {
+            id: planned.id,
+            frame,
+            serial: picture.seq,
+            rect,
+            z: seat.z,
+            fit,
+            dim: seat.look == Look::Dimmed || now.saturating_sub(picture.arrived) > STALE,
+            overlays,
+        }),
+        None => {
+            let card = planned.card.as_ref()?;
+            Some(Tile {
+                id: !planned.id,
+                frame: card.as_ref().as_ref(),
+                serial: Arc::as_ptr(card) as u64,
+                rect,
+                z: seat.z,
+                fit: Fit::Fill,
+                dim: seat.look == Look::Dimmed,
+                overlays,
+            })
+        }
+    }
+}
+
+fn tag(planned: &PlannedSeat) -> Option<Overlay<'_>> {
+    let bitmap = planned.tag.as_deref()?;
+    let (x, y) = planned.tag_at(bitmap);
+    Some(Overlay { bitmap, x, y })
+}

@@ -1,0 +1,174 @@
+//! Sessions: one WebRTC peer connection and one pipeline for each guest on air or waiting, and for each watcher.
+//!
+//! ```text
+//! webrtcbin ─▶ depay ─▶ decoder ─▶ appsink ─▶ slot        (pictures: the newest; sound: a short queue)
+//! feed of the return ─▶ appsrc ─▶ payloader ─▶ webrtcbin  (encoded once for all)
+//! mix-minus of the slot ─▶ appsrc ─▶ Opus ─▶ payloader ─▶ webrtcbin
+//! ```
+//!
+//! The box offers: it knows what it decodes best. What the other side answers is read by code of ours and written anew
+//! ([`answer`], [`candidate`]) before webrtcbin sees it. One pipeline for all would be simpler, but there one peer's error
+//! stopped the programme; and webrtcbin has no ICE restart, so a new network means a new session.
+
+mod answer;
+mod candidate;
+mod ending;
+mod ice;
+mod incoming;
+mod peer;
+mod returns;
+mod sdp;
+mod stats;
+mod vitals;
+mod watch;
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::api::{IceCandidate, SessionKind, SessionSpec, Source};
+use crate::error::{MediaError, StudioError};
+use crate::studio::Shared;
+
+pub use stats::SessionHealth;
+
+use ending::Ending;
+use peer::Peer;
+use watch::Call;
+
+/// Nine seats, their replacements after a changed network, and those who wait with an offer made early.
+const MAX_GUESTS: usize = 32;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// All sessions of the studio.
+pub struct Sessions {
+    registry: Arc<Registry>,
+    calls: Sender<Call>,
+}
+
+struct Registry {
+    shared: Shared,
+    open: Mutex<HashMap<String, Arc<Peer>>>,
+    /// Sessions that failed, and when; their slots keep the last picture for a while.
+    ended: Mutex<HashMap<String, Instant>>,
+    ending: Ending,
+}
+
+impl Sessions {
+    pub fn new(shared: Shared) -> Result<Sessions, StudioError> {
+        ice::check(&shared.config.ice)?;
+        let registry = Arc::new(Registry {
+            shared,
+            open: Mutex::default(),
+            ended: Mutex::default(),
+            ending: Ending::default(),
+        });
+        let (calls, received) = channel();
+        let weak = Arc::downgrade(&registry);
+        std::thread::Builder::new()
+            .name("session-watch".into())
+            .spawn(move || watch::run(&weak, &received))
+            .map_err(StudioError::Thread)?;
+        let ending = registry.ending.clone();
+        // The first offer of a process takes 190 to 750 ms: plugins are loaded, the DTLS certificate is made.
+        std::thread::Builder::new()
+            .name("session-warm".into())
+            .spawn(move || peer::warm_up(&ending))
+            .map_err(StudioError::Thread)?;
+        Ok(Sessions { registry, calls })
+    }
+
+    /// Makes a session; its offer and candidates come as events.
+    pub fn open(&self, spec: SessionSpec) -> Result<(), StudioError> {
+        let SessionSpec { session, kind } = spec;
+        let shared = &self.registry.shared;
+        {
+            let open = lock(&self.registry.open);
+            if open.contains_key(&session) {
+                return Err(StudioError::SessionExists { session });
+            }
+            let watches = |kind| kind == SessionKind::Watch;
+            let count = open.values().filter(|p| watches(p.kind) == watches(kind)).count();
+            let (limit, what) = match kind {
+                SessionKind::Watch => (shared.config.sessions.max_watchers, "watchers"),
+                SessionKind::Guest { .. } => (MAX_GUESTS, "guests' connections"),
+            };
+            if count >= limit {
+                return Err(StudioError::Unavailable { why: format!("the box serves {limit} {what}; all are taken") });
+            }
+        }
+        lock(&self.registry.ended).remove(&session);
+        let peer = Peer::new(session.clone(), kind, shared.clone(), self.calls.clone())?;
+        lock(&self.registry.open).insert(session.clone(), peer.clone());
+        if let Err(error) = peer.start() {
+            self.close(&session);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn peer(&self, session: &str) -> Result<Arc<Peer>, MediaError> {
+        let found = lock(&self.registry.open).get(session).cloned();
+        found.ok_or_else(|| MediaError::NoSuchSession { session: session.chars().take(64).collect() })
+    }
+
+    pub async fn answer(&self, session: &str, sdp: &str) -> Result<(), MediaError> {
+        self.peer(session)?.answer(sdp).await
+    }
+
+    pub fn candidate(&self, session: &str, candidate: Option<&IceCandidate>) -> Result<(), MediaError> {
+        let peer = self.peer(session)?;
+        match candidate {
+            Some(candidate) => peer.candidate(candidate),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns at once.
+    pub fn close(&self, session: &str) {
+        lock(&self.registry.ended).remove(session);
+        let peer = lock(&self.registry.open).remove(session);
+        if let Some(peer) = peer {
+            peer.vitals.close();
+            self.registry.end(peer);
+        }
+        self.registry.shared.slots.remove(&Source::Session(session.to_owned()));
+    }
+
+    pub fn health(&self) -> Vec<SessionHealth> {
+        let peers: Vec<_> = lock(&self.registry.open).values().cloned().collect();
+        let mut health: Vec<_> = peers.iter().map(|p| stats::of(p)).collect();
+        health.sort_by(|a, b| a.session.cmp(&b.session));
+        health
+    }
+
+    fn close_all(&self) {
+        let ids: Vec<_> = lock(&self.registry.open).keys().cloned().collect();
+        for id in ids {
+            self.close(&id);
+        }
+    }
+
+    /// Closes all and waits, at most 5 s, until their pipelines are gone.
+    pub fn shut_down(&self) {
+        self.close_all();
+        self.registry.ending.wait(Duration::from_secs(5));
+    }
+}
+
+impl Drop for Sessions {
+    fn drop(&mut self) {
+        self.close_all();
+    }
+}
+
+impl Registry {
+    /// Cuts a session off from slots and feeds, and takes its pipeline down in a thread of its own.
+    fn end(&self, peer: Arc<Peer>) {
+        self.ending.end(peer.cut_off());
+    }
+}

@@ -1,0 +1,82 @@
+//! The host's camera may fail; the programme may not.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use common::*;
+use dais_studio::api::{Event, Source};
+use dais_studio::{Studio, StudioConfig, StudioError};
+
+#[tokio::test]
+async fn without_a_camera_the_programme_runs_with_a_card() {
+    let mut c = config();
+    c.capture.video = "v4l2:/dev/video-that-is-not-there".into();
+    let (events, heard) = tokio::sync::mpsc::unbounded_channel();
+    let studio = Studio::start(c, events).unwrap();
+    let mut show = Show { studio, heard };
+    show.studio.scene(scene(vec![seat(0, Source::Host, quarter(1))]));
+    let (mut moving, mut trouble) = (false, None);
+    show.until("the programme moves and the trouble is told", |e| {
+        moving |= matches!(e, Event::Moving);
+        if let Event::Trouble { what, advice } = e {
+            trouble = Some((what.clone(), advice.clone()));
+        }
+        (moving && trouble.is_some()).then_some(())
+    })
+    .await;
+    let (what, advice) = trouble.unwrap();
+    assert!(what.contains("camera") && advice.contains("/dev/video-that-is-not-there"), "{what}: {advice}");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("slate.mkv");
+    show.frames(15).await;
+    show.studio.start_record(path.clone()).unwrap();
+    show.until_recording().await;
+    show.frames(30).await;
+    show.stop_record().await;
+    assert_unbroken(&packets(&path, "v"), 15.0);
+    let watched = watch(&path);
+    let last = &watched.pictures.last().unwrap().1;
+    let [y, ..] = colour(last, quarter(1));
+    assert!(y > 20, "the host's tile is empty: luma {y}");
+    assert_colour(colour(last, quarter(2)), [16, 128, 128]);
+    show.studio.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_film_is_trouble_and_a_new_one_ends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let film = dir.path().join("film.mkv");
+    std::fs::write(&film, "this is no film").unwrap();
+    let mut c = config();
+    c.capture.video = format!("file:{}", film.display());
+    let (events, heard) = tokio::sync::mpsc::unbounded_channel();
+    let mut show = Show { studio: Studio::start(c, events).unwrap(), heard };
+    show.until("the trouble is told", |e| matches!(e, Event::Trouble { .. }).then_some(())).await;
+    let made = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-y", "-f", "lavfi", "-i", "testsrc=s=160x90:r=15:d=2", "-pix_fmt", "yuv420p"])
+        .arg(&film)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    show.until("the trouble is over", |e| matches!(e, Event::TroubleOver { .. }).then_some(())).await;
+    show.studio.shutdown().await;
+}
+
+#[test]
+fn a_setting_that_cannot_be_is_named() {
+    let refused = |change: &dyn Fn(&mut StudioConfig)| {
+        let mut c = config();
+        change(&mut c);
+        match c.check() {
+            Err(StudioError::Config { key, .. }) => key,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(refused(&|c| c.capture.video = "camera".into()), "capture.video");
+    assert_eq!(refused(&|c| c.capture.audio = "alsa:".into()), "capture.audio");
+    assert_eq!(refused(&|c| c.programme.fps = 0), "programme.fps");
+    assert_eq!(refused(&|c| c.programme.width = 321), "programme.width and programme.height");
+    assert_eq!(refused(&|c| c.programme.background = "red".into()), "programme.background");
+    assert_eq!(refused(&|c| c.returns.fps = 60), "returns.fps");
+    assert_eq!(refused(&|c| c.ice.min_port = 5000), "ice.min_port and ice.max_port");
+}

@@ -1,0 +1,331 @@
+//! A short queue in front of one input of the mixer, which makes two clocks one.
+//!
+//! A camera's, a phone's and the box's clock differ by up to some hundred ppm. Left alone a queue between them runs
+//! dry or over every few minutes, each time with a click. Here a PI controller watches the queue's level and plays a
+//! little faster or slower (at most 1000 ppm, a sixtieth of a semitone) so that the level stays at its target. The
+//! resampler is a 32-tap windowed sinc: clean up to 20 kHz at -60 dB, where a cubic gives up at a few kHz.
+//!
+//! When it runs dry nevertheless, the last sound is mirrored and faded out, and playing waits until the target is
+//! reached again: without that wait a bursty network makes a hole with each packet.
+
+use std::sync::LazyLock;
+
+use crate::{BLOCK_FRAMES, Block, RATE, sinc};
+
+const PER_MS: usize = RATE as usize / 1000;
+/// One and a half packets of 20 ms.
+pub const DEFAULT_TARGET_MS: u32 = 30;
+/// More than this is never kept: it would be heard as delay.
+pub const MAX_MS: u32 = 200;
+const MAX_FRAMES: usize = MAX_MS as usize * PER_MS;
+/// Room for what arrives between two pulls, too.
+const CAPACITY: usize = 2 * MAX_FRAMES;
+
+const TAPS: usize = 32;
+const PHASES: usize = 256;
+/// Kaiser beta for images 70 dB down.
+const BETA: f64 = 6.8;
+
+/// Fades in, out and across: 5 ms.
+const FADE: usize = 5 * PER_MS;
+
+/// The controller, in ppm per ms of error and per ms·s: critically damped with a time constant of 20 s for a queue
+/// whose level moves by 0.001 ms/s for each ppm. A step of 300 ppm moves the level by 2.2 ms.
+const KP: f64 = 100.0;
+const KI: f64 = KP * KP * 1e-3 / 4.0;
+const MAX_PPM: f64 = 1000.0;
+/// Smoothing of the level over about a second, twice: once would leave a step of the ratio with each late packet,
+/// which is heard as a rough tone.
+const SMOOTH: f64 = 0.01;
+
+/// A level that stayed this far above the target …
+const EXCESS_MS: usize = 40;
+/// … for so many blocks (2 s) is a leftover of a burst. The controller would take minutes: it is skipped.
+const EXCESS_BLOCKS: u32 = 200;
+
+static TABLE: LazyLock<Vec<[f32; TAPS]>> = LazyLock::new(|| {
+    (0..=PHASES)
+        .map(|p| sinc::weights(p as f64 / PHASES as f64, BETA))
+        .collect()
+});
+
+/// What a pull gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pulled {
+    /// The input's sound.
+    Ok,
+    /// Silence, all or in part: the queue is empty or fills up to its target.
+    Underrun,
+}
+
+/// Counters since the start, and the state now.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct DriftStats {
+    /// How often sound broke off (not for how long).
+    pub underruns: u64,
+    /// Frames thrown away because the queue was too full.
+    pub dropped_frames: u64,
+    /// Waiting sound, smoothed over a second.
+    pub level_ms: f64,
+    /// How much faster (or slower) than nominal the input is played now.
+    pub ppm: f64,
+}
+
+/// The queue of one input. Stereo, interleaved, 48 kHz.
+pub struct DriftQueue {
+    /// Frames from `start` on wait; those before are played.
+    frames: Vec<[f32; 2]>,
+    start: usize,
+    /// How far between `start` and the next frame playing is.
+    phase: f64,
+    target: usize,
+    playing: bool,
+    /// Frames to be left out at the next pull.
+    skip: usize,
+    fade_in: usize,
+    /// The end of what was played last.
+    tail: [[f32; 2]; FADE],
+    /// Waiting milliseconds, smoothed once and twice.
+    coarse: f64,
+    level: f64,
+    integral: f64,
+    ppm: f64,
+    lowest: usize,
+    watched: u32,
+    underruns: u64,
+    dropped: u64,
+}
+
+impl Default for DriftQueue {
+    fn default() -> Self {
+        Self::new(DEFAULT_TARGET_MS)
+    }
+}
+
+impl DriftQueue {
+    /// `target_ms` is brought into 10 to 150.
+    pub fn new(target_ms: u32) -> Self {
+        LazyLock::force(&TABLE);
+        Self {
+            frames: Vec::with_capacity(CAPACITY + TAPS),
+            start: 0,
+            phase: 0.0,
+            target: target_ms.clamp(10, 150) as usize * PER_MS,
+            playing: false,
+            skip: 0,
+            fade_in: 0,
+            tail: [[0.0; 2]; FADE],
+            coarse: 0.0,
+            level: 0.0,
+            integral: 0.0,
+            ppm: 0.0,
+            lowest: usize::MAX,
+            watched: 0,
+            underruns: 0,
+            dropped: 0,
+        }
+    }
+
+    pub fn stats(&self) -> DriftStats {
+        DriftStats {
+            underruns: self.underruns,
+            dropped_frames: self.dropped,
+            level_ms: self.level,
+            ppm: self.ppm,
+        }
+    }
+
+    /// Forgets waiting sound and the learnt drift: another device or guest comes. Counters stay.
+    pub fn reset(&mut self) {
+        self.frames.clear();
+        self.start = 0;
+        self.phase = 0.0;
+        self.playing = false;
+        self.skip = 0;
+        self.integral = 0.0;
+        self.ppm = 0.0;
+        (self.coarse, self.level) = (0.0, 0.0);
+    }
+
+    /// Adds interleaved stereo of any length; half a frame at the end is ignored.
+    pub fn push(&mut self, samples: &[f32]) {
+        let mut new = samples.as_chunks::<2>().0;
+        if new.len() > MAX_FRAMES {
+            let (old, kept) = new.split_at(new.len() - MAX_FRAMES);
+            self.dropped += old.len() as u64;
+            new = kept;
+        }
+        let excess_over_capacity = (self.waiting() + new.len()).saturating_sub(CAPACITY);
+        if excess_over_capacity > 0 {
+            // Nobody pulls: what falls out here was mostly marked to be skipped already.
+            let unmarked = excess_over_capacity.saturating_sub(self.skip);
+            self.dropped += unmarked as u64;
+            self.skip = self.skip.saturating_sub(excess_over_capacity);
+            self.start += excess_over_capacity;
+        }
+        if self.frames.len() + new.len() > self.frames.capacity() {
+            self.frames.drain(..self.start);
+            self.start = 0;
+        }
+        self.frames.extend_from_slice(new);
+        let excess = (self.waiting() - self.skip).saturating_sub(MAX_FRAMES);
+        self.skip += excess;
+        self.dropped += excess as u64;
+    }
+
+    /// The next 10 ms.
+    pub fn pull(&mut self, out: &mut Block) -> Pulled {
+        let out = out.as_chunks_mut::<2>().0;
+        if !self.playing {
+            if self.waiting() - self.skip < self.target {
+                out.fill([0.0; 2]);
+                self.tail.fill([0.0; 2]);
+                return Pulled::Underrun;
+            }
+            self.playing = true;
+            self.fade_in = FADE;
+            self.start += std::mem::take(&mut self.skip);
+            self.coarse = self.waiting() as f64 / PER_MS as f64;
+            self.level = self.coarse;
+            (self.lowest, self.watched) = (usize::MAX, 0);
+        }
+        self.control();
+        let step = 1.0 + self.ppm * 1e-6;
+        let frames = &self.frames[self.start..];
+        let possible =
+            frames_possible(frames.len() - self.skip, self.phase, step).min(BLOCK_FRAMES);
+        let played = &mut out[..possible];
+        let end = if self.skip > 0 {
+            play_across(
+                frames,
+                self.phase,
+                step,
+                std::mem::take(&mut self.skip),
+                played,
+            )
+        } else {
+            play(frames, self.phase, step, played)
+        };
+        self.start += end.0;
+        self.phase = end.1;
+        for frame in played.iter_mut() {
+            if self.fade_in == 0 {
+                break;
+            }
+            let gain = 1.0 - self.fade_in as f32 / FADE as f32;
+            *frame = frame.map(|x| x * gain);
+            self.fade_in -= 1;
+        }
+        if possible < BLOCK_FRAMES {
+            self.break_off(out, possible);
+            return Pulled::Underrun;
+        }
+        self.tail.copy_from_slice(&out[BLOCK_FRAMES - FADE..]);
+        Pulled::Ok
+    }
+
+    fn waiting(&self) -> usize {
+        self.frames.len() - self.start
+    }
+
+    fn control(&mut self) {
+        let waiting = self.waiting() - self.skip;
+        self.coarse += (waiting as f64 / PER_MS as f64 - self.coarse) * SMOOTH;
+        self.level += (self.coarse - self.level) * SMOOTH;
+        let error = self.level - self.target as f64 / PER_MS as f64;
+        let wanted = KP * error + self.integral;
+        // The integral stands still while the output is at its limit, or it would overshoot for minutes.
+        if wanted.abs() < MAX_PPM {
+            self.integral = (self.integral + KI * error * 0.01).clamp(-MAX_PPM, MAX_PPM);
+        }
+        self.ppm = wanted.clamp(-MAX_PPM, MAX_PPM);
+
+        self.lowest = self.lowest.min(waiting);
+        self.watched += 1;
+        if self.watched == EXCESS_BLOCKS {
+            if self.lowest > self.target + EXCESS_MS * PER_MS {
+                let excess = self.lowest - self.target;
+                self.skip += excess;
+                self.dropped += excess as u64;
+                self.coarse -= excess as f64 / PER_MS as f64;
+                self.level = self.coarse;
+            }
+            (self.lowest, self.watched) = (usize::MAX, 0);
+        }
+    }
+
+    /// The queue ran dry after `played` frames: goes on with the last sound backwards, fading.
+    fn break_off(&mut self, out: &mut [[f32; 2]], played: usize) {
+        self.underruns += 1;
+        self.playing = false;
+        self.ppm = self.integral;
+        let (heard, rest) = out.split_at_mut(played);
+        rest.fill([0.0; 2]);
+        let backwards = heard.iter().rev().chain(self.tail.iter().rev());
+        for (n, (frame, back)) in rest.iter_mut().zip(backwards).take(FADE).enumerate() {
+            let gain = 1.0 - (n + 1) as f32 / FADE as f32;
+            *frame = back.map(|x| x * gain);
+        }
+    }
+}
+
+/// How many frames can be played from `waiting` ones.
+fn frames_possible(waiting: usize, phase: f64, step: f64) -> usize {
+    if waiting < TAPS {
+        return 0;
+    }
+    // The last one starts at floor(phase + (n - 1) * step) and needs TAPS frames from there; one less for rounding.
+    let room = (waiting - TAPS) as f64;
+    ((room - phase) / step).max(0.0) as usize
+}
+
+/// Plays `out.len()` frames from the beginning of `frames`. Gives how far it came: whole frames and the rest.
+fn play(frames: &[[f32; 2]], phase: f64, step: f64, out: &mut [[f32; 2]]) -> (usize, f64) {
+    let (mut at, mut phase) = (0, phase);
+    for frame in out {
+        let fine = phase * PHASES as f64;
+        let index = (fine as usize).min(PHASES - 1);
+        let (lower, upper) = (&TABLE[index], &TABLE[index + 1]);
+        let part = (fine - index as f64) as f32;
+        // Four pairs side by side keep the additions from waiting for one another.
+        let mut sums = [[0.0_f32; 2]; 4];
+        let samples = &frames[at..at + TAPS];
+        for n in (0..TAPS).step_by(4) {
+            for (j, sum) in sums.iter_mut().enumerate() {
+                let weight = lower[n + j] + (upper[n + j] - lower[n + j]) * part;
+                sum[0] += samples[n + j][0] * weight;
+                sum[1] += samples[n + j][1] * weight;
+            }
+        }
+        let [a, b, c, d] = sums;
+        *frame = [(a[0] + b[0]) + (c[0] + d[0]), (a[1] + b[1]) + (c[1] + d[1])];
+        phase += step;
+        let whole = phase as usize;
+        at += whole;
+        phase -= whole as f64;
+    }
+    (at, phase)
+}
+
+/// Plays on from `skip` frames later, fading over from where playing was.
+fn play_across(
+    frames: &[[f32; 2]],
+    phase: f64,
+    step: f64,
+    skip: usize,
+    out: &mut [[f32; 2]],
+) -> (usize, f64) {
+    let mut before = [[0.0; 2]; FADE];
+    let overlap = out.len().min(FADE);
+    play(frames, phase, step, &mut before[..overlap]);
+    let (at, phase) = play(&frames[skip..], phase, step, out);
+    for (n, (new, old)) in out.iter_mut().zip(&before[..overlap]).enumerate() {
+        let part = (n + 1) as f32 / (overlap + 1) as f32;
+        *new = [0, 1].map(|c| old[c] + (new[c] - old[c]) * part);
+    }
+    (at + skip, phase)
+}
+
+#[cfg(test)]
+#[path = "drift/tests.rs"]
+mod tests;

@@ -1,0 +1,280 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use super::*;
+use crate::BLOCK_SAMPLES;
+
+const HZ: f64 = 1000.0;
+
+/// A source whose clock is off by `ppm`, as the box's clock sees it: packets of `packet_ms` of a sine, each late by up
+/// to `jitter_ms`.
+struct Source {
+    ppm: f64,
+    packet: usize,
+    jitter_ms: f64,
+    hz: f64,
+    sent: usize,
+    seed: u32,
+}
+
+impl Source {
+    fn new(ppm: f64, packet_ms: usize, jitter_ms: f64) -> Self {
+        Self {
+            ppm,
+            packet: packet_ms * PER_MS,
+            jitter_ms,
+            hz: HZ,
+            sent: 0,
+            seed: 7,
+        }
+    }
+
+    fn random(&mut self) -> f64 {
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 17;
+        self.seed ^= self.seed << 5;
+        f64::from(self.seed) / f64::from(u32::MAX)
+    }
+
+    /// Pushes everything that has arrived at `now_ms`.
+    fn deliver(&mut self, now_ms: f64, due: &mut f64, queue: &mut DriftQueue) {
+        while *due <= now_ms {
+            self.send(self.packet, queue);
+            let complete =
+                (self.sent + self.packet) as f64 / (PER_MS as f64 * (1.0 + self.ppm * 1e-6));
+            *due = complete + self.random() * self.jitter_ms;
+        }
+    }
+
+    fn send(&mut self, frames: usize, queue: &mut DriftQueue) {
+        let sound: Vec<f32> = (self.sent..self.sent + frames)
+            .flat_map(|n| {
+                let x =
+                    (0.5 * (n as f64 * self.hz / 48_000.0 * std::f64::consts::TAU).sin()) as f32;
+                [x, x]
+            })
+            .collect();
+        queue.push(&sound);
+        self.sent += frames;
+    }
+}
+
+/// What is left of a second of sound when the best-fitting sine near `hz` is taken away, in dB below it.
+/// `range` (as a part of `hz`) must be well under one period in all of `samples`.
+fn residual_db(samples: &[f64], hz: f64, range: f64) -> f64 {
+    let fit = |hz: f64| {
+        let basis: Vec<(f64, f64)> = (0..samples.len())
+            .map(|n| (n as f64 * hz / 48_000.0 * std::f64::consts::TAU).sin_cos())
+            .collect();
+        // Least squares for a·sin + b·cos.
+        let (mut ss, mut cc, mut sc, mut sx, mut cx) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        for ((s, c), x) in basis.iter().zip(samples) {
+            ss += s * s;
+            cc += c * c;
+            sc += s * c;
+            sx += s * x;
+            cx += c * x;
+        }
+        let det = ss * cc - sc * sc;
+        let (a, b) = ((sx * cc - cx * sc) / det, (cx * ss - sx * sc) / det);
+        let rest: f64 = basis
+            .iter()
+            .zip(samples)
+            .map(|((s, c), x)| (x - a * s - b * c).powi(2))
+            .sum();
+        rest / samples.len() as f64 / ((a * a + b * b) / 2.0)
+    };
+    // Golden-section search for the frequency.
+    let (mut low, mut high) = (hz * (1.0 - range), hz * (1.0 + range));
+    for _ in 0..60 {
+        let (a, b) = (high - (high - low) * 0.618, low + (high - low) * 0.618);
+        if fit(a) < fit(b) { high = b } else { low = a }
+    }
+    10.0 * fit((low + high) / 2.0).log10()
+}
+
+fn left(block: &Block) -> impl Iterator<Item = f64> + '_ {
+    block.iter().step_by(2).map(|x| f64::from(*x))
+}
+
+#[test]
+fn two_clocks_300_ppm_apart_stay_together() {
+    for ppm in [300.0, -300.0] {
+        let mut queue = DriftQueue::default();
+        let mut source = Source::new(ppm, 20, 10.0);
+        let (mut due, mut out) = (20.0, [0.0; BLOCK_SAMPLES]);
+        let mut window = Vec::new();
+        // A quarter of an hour: uncorrected, 300 ppm would be 270 ms by then.
+        let blocks = 90_000;
+        let (mut off, mut worst) = (0.0_f64, f64::NEG_INFINITY);
+        for block in 0..blocks {
+            source.deliver(f64::from(block) * 10.0 + 5.0, &mut due, &mut queue);
+            let pulled = queue.pull(&mut out);
+            let stats = queue.stats();
+            if block > 100 {
+                assert_eq!(pulled, Pulled::Ok, "{ppm} ppm, block {block}: {stats:?}");
+            }
+            // The first minute brings the level from where the first packet left it.
+            if block > 6_000 {
+                off = off.max((stats.level_ms - 30.0).abs());
+                assert!(
+                    (stats.level_ms - 30.0).abs() < 2.5,
+                    "{ppm} ppm, block {block}: {stats:?}"
+                );
+                assert!(
+                    (stats.ppm - ppm).abs() < 250.0,
+                    "{ppm} ppm, block {block}: {stats:?}"
+                );
+            }
+            // A tenth of a second now and then: its frequency may change with the ratio, its shape may not.
+            if block % 6_000 >= 5_990 {
+                window.extend(left(&out));
+            }
+            if block % 6_000 == 5_999 {
+                let residual = residual_db(&window, HZ, 1.5e-3);
+                worst = worst.max(residual);
+                assert!(
+                    residual < -60.0,
+                    "{ppm} ppm, minute {}: {residual} dB",
+                    block / 6_000
+                );
+                window.clear();
+            }
+        }
+        let stats = queue.stats();
+        assert_eq!((stats.underruns, stats.dropped_frames), (0, 0), "{ppm} ppm");
+        println!("{ppm} ppm: level at most {off:.2} ms off, residual at most {worst:.1} dB");
+    }
+}
+
+#[test]
+fn a_sine_stays_a_sine_up_to_18_khz_at_the_greatest_ratio() {
+    for hz in [100.0, 1000.0, 7000.0, 15_000.0, 18_000.0] {
+        for step in [1.0, 1.001, 0.999, 1.000_3] {
+            let frames: Vec<[f32; 2]> = (0..10_000)
+                .map(|n| {
+                    let x =
+                        (0.5 * (f64::from(n) * hz / 48_000.0 * std::f64::consts::TAU).sin()) as f32;
+                    [x, -x]
+                })
+                .collect();
+            let mut out = vec![[0.0; 2]; 9_600];
+            let (at, phase) = play(&frames, 0.3, step, &mut out);
+            assert!((at as f64 + phase - 0.3 - 9_600.0 * step).abs() < 1e-6);
+            let heard: Vec<f64> = out.iter().map(|f| f64::from(f[0])).collect();
+            let residual = residual_db(&heard, hz * step, 0.0);
+            assert!(residual < -60.0, "{hz} Hz at {step}: {residual} dB");
+            assert!(out.iter().all(|f| f[0] == -f[1]), "channels differ");
+        }
+    }
+}
+
+fn fill(queue: &mut DriftQueue, ms: usize, value: f32) {
+    queue.push(&vec![value; 2 * PER_MS * ms]);
+}
+
+#[test]
+fn it_waits_for_the_target_at_the_start_and_after_each_underrun() {
+    let mut queue = DriftQueue::new(30);
+    let mut out = [1.0; BLOCK_SAMPLES];
+    for round in 0..3 {
+        assert_eq!(queue.pull(&mut out), Pulled::Underrun);
+        fill(&mut queue, 25, 0.5);
+        if round == 0 {
+            assert_eq!(queue.pull(&mut out), Pulled::Underrun);
+            assert!(out.iter().all(|x| *x == 0.0));
+        }
+        fill(&mut queue, 10, 0.5);
+        for _ in 0..3 {
+            assert_eq!(queue.pull(&mut out), Pulled::Ok);
+        }
+        assert_eq!(
+            queue.pull(&mut out),
+            Pulled::Underrun,
+            "the rest is less than a block"
+        );
+        assert_eq!(
+            queue.stats().underruns,
+            round + 1,
+            "counted once, not for each silent block"
+        );
+    }
+}
+
+#[test]
+fn breaking_off_and_coming_back_do_not_click() {
+    let mut queue = DriftQueue::new(30);
+    let mut out = [0.0; BLOCK_SAMPLES];
+    let mut heard = vec![0.0];
+    for _ in 0..4 {
+        fill(&mut queue, 45, 0.5);
+        for _ in 0..9 {
+            queue.pull(&mut out);
+            heard.extend(left(&out));
+        }
+    }
+    assert!(queue.stats().underruns >= 3);
+    assert!(heard.iter().any(|x| *x > 0.49) && heard.iter().filter(|x| **x == 0.0).count() > 4_800);
+    for (n, pair) in heard.windows(2).enumerate() {
+        // A fade of 5 ms over 0.5 moves by 0.002 a sample.
+        assert!((pair[1] - pair[0]).abs() < 0.01, "sample {n}: {pair:?}");
+    }
+}
+
+#[test]
+fn what_exceeds_200_ms_is_dropped_and_counted_also_when_nobody_pulls() {
+    let mut queue = DriftQueue::new(30);
+    for _ in 0..100 {
+        fill(&mut queue, 17, 0.1);
+        assert!(queue.waiting() - queue.skip <= MAX_FRAMES && queue.waiting() <= CAPACITY);
+    }
+    assert_eq!(queue.stats().dropped_frames, (1_700 - 200) * PER_MS as u64);
+    let capacity = queue.frames.capacity();
+    fill(&mut queue, 5_000, 0.1);
+    assert_eq!(queue.stats().dropped_frames, (6_700 - 200) * PER_MS as u64);
+    assert_eq!(queue.frames.capacity(), capacity, "it never grows");
+    let mut out = [0.0; BLOCK_SAMPLES];
+    assert_eq!(queue.pull(&mut out), Pulled::Ok);
+    assert_eq!(queue.waiting() / PER_MS, 190);
+}
+
+#[test]
+fn the_leftover_of_a_burst_is_skipped_without_a_click() {
+    let mut queue = DriftQueue::new(30);
+    let mut source = Source::new(0.0, 10, 0.0);
+    source.hz = 200.0;
+    let mut out = [0.0; BLOCK_SAMPLES];
+    let mut heard: Vec<f64> = Vec::new();
+    source.send(30 * PER_MS, &mut queue);
+    for block in 0..1_000 {
+        source.send(source.packet, &mut queue);
+        if block == 200 {
+            // The network gives back at once what it held.
+            source.send(120 * PER_MS, &mut queue);
+        }
+        queue.pull(&mut out);
+        if block > 100 {
+            heard.extend(left(&out));
+        }
+    }
+    let stats = queue.stats();
+    assert!(stats.dropped_frames > 50 * PER_MS as u64, "{stats:?}");
+    assert!((stats.level_ms - 30.0).abs() < 15.0, "{stats:?}");
+    // The steepest step of the sine is 0.013; crossing over adds at most 1/240 of its height.
+    for (n, pair) in heard.windows(2).enumerate() {
+        assert!((pair[1] - pair[0]).abs() < 0.02, "sample {n}: {pair:?}");
+    }
+}
+
+#[test]
+fn odd_lengths_and_broken_halves_do_no_harm() {
+    let mut queue = DriftQueue::default();
+    let mut out = [0.0; BLOCK_SAMPLES];
+    for len in 0..2_000 {
+        queue.push(&vec![0.25; len]);
+        queue.pull(&mut out);
+        assert!(out.iter().all(|x| x.abs() <= 0.26), "{len}");
+    }
+    queue.reset();
+    assert_eq!(queue.pull(&mut out), Pulled::Underrun);
+    assert!(out.iter().all(|x| *x == 0.0));
+}

@@ -1,0 +1,28 @@
+//! The kernels that mix a programme's picture and sound, as plain functions and types.
+//!
+//! Nothing here knows GStreamer, rooms or guests: pixels and samples go in and come out, so that each kernel can be
+//! tested and timed alone. Nothing that runs once a frame or once a block allocates after it has seen its inputs once.
+
+pub mod blend;
+pub mod drift;
+pub mod frame;
+mod limiter;
+pub mod meter;
+pub mod mixminus;
+pub mod scale;
+mod sinc;
+pub mod tilemix;
+
+/// Sample rate of all sound here: the rate of Opus and of the programme.
+pub const RATE: u32 = 48_000;
+/// Frames (a left and a right sample) in one 10 ms block.
+pub const BLOCK_FRAMES: usize = 480;
+/// Samples in one block of interleaved stereo.
+pub const BLOCK_SAMPLES: usize = 2 * BLOCK_FRAMES;
+/// 10 ms of interleaved stereo at 48 kHz.
+pub type Block = [f32; BLOCK_SAMPLES];
+
+/// Runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,56 @@
+//! Looks at recordings with ffmpeg, which knows nothing of Dais.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Presentation times of a stream's packets in seconds, in the order of the file.
+pub fn times(file: &Path, stream: &str) -> Vec<f64> {
+    let text = run("ffprobe", &["-v", "error", "-select_streams", stream, "-show_entries", "packet=pts_time", "-of", "csv=p=0"], file, &[]);
+    String::from_utf8(text).unwrap().lines().filter_map(|line| line.trim_end_matches(',').parse().ok()).collect()
+}
+
+/// Asserts that no time repeats or goes back, and that no step is longer than `longest` seconds.
+pub fn assert_no_gap(file: &Path, stream: &str, longest: f64) -> usize {
+    let times = times(file, stream);
+    assert!(times.len() > 10, "{} has {} packets in {stream}", file.display(), times.len());
+    for (a, b) in times.iter().zip(&times[1..]) {
+        assert!(b > a, "a time repeats or goes back in {stream}: {a} then {b}");
+        assert!(b - a <= longest, "a gap in {stream}: {a} then {b}");
+    }
+    times.len()
+}
+
+pub struct Frame {
+    pub width: usize,
+    rgb: Vec<u8>,
+}
+
+impl Frame {
+    /// The mean colour of a square of 9 pixels around a point, in parts of the width and height.
+    pub fn colour(&self, x: f64, y: f64) -> [u8; 3] {
+        let height = self.rgb.len() / 3 / self.width;
+        let (cx, cy) = ((x * self.width as f64) as usize, (y * height as f64) as usize);
+        let mut sum = [0usize; 3];
+        for row in cy.saturating_sub(4)..(cy + 5).min(height) {
+            for column in cx.saturating_sub(4)..(cx + 5).min(self.width) {
+                for (channel, total) in sum.iter_mut().enumerate() {
+                    *total += usize::from(self.rgb[(row * self.width + column) * 3 + channel]);
+                }
+            }
+        }
+        sum.map(|total| (total / 81) as u8)
+    }
+}
+
+/// All pictures of a recording, scaled to this width.
+pub fn frames(file: &Path, width: usize, height: usize) -> Vec<Frame> {
+    let scale = format!("scale={width}:{height}");
+    let raw = run("ffmpeg", &["-v", "error", "-i"], file, &["-vf", &scale, "-pix_fmt", "rgb24", "-f", "rawvideo", "-"]);
+    raw.chunks_exact(width * height * 3).map(|rgb| Frame { width, rgb: rgb.to_vec() }).collect()
+}
+
+fn run(program: &str, before: &[&str], file: &Path, after: &[&str]) -> Vec<u8> {
+    let done = Command::new(program).args(before).arg(file).args(after).output().expect("the tests need the package ffmpeg");
+    assert!(done.status.success(), "{program} cannot read {}: {}", file.display(), String::from_utf8_lossy(&done.stderr));
+    done.stdout
+}

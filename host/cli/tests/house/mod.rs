@@ -1,0 +1,260 @@
+//! A whole box for a test: a real `daisd` on free ports, with a small programme so that two cores serve several.
+#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+pub mod film;
+pub mod wire;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use dais_cli::client::{Client, ClientConfig, Heard};
+use dais_protocol::{Call, Credential, Invite};
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A programme that costs little; tests of size and rate name their own.
+pub const SMALL: &str = "[programme]\nwidth = 640\nheight = 360\nfps = 15\nbitrate_kbps = 800\n[returns]\nwidth = 320\nheight = 180\nfps = 15\nbitrate_kbps = 200\n";
+
+pub struct House {
+    pub data: TempDir,
+    daisd: Child,
+    pub http: String,
+    pub mqtt: String,
+    pub code: String,
+    settings: String,
+}
+
+impl House {
+    /// `settings` are TOML sections beside `[box]`, `[http]`, `[mqtt]` and `[ice]`.
+    pub fn start(settings: &str) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let (daisd, said) = launch(data.path(), settings);
+        let text = |key: &str| said[key].as_str().unwrap().to_owned();
+        Self { http: text("http"), mqtt: text("mqtt"), code: text("pairing_code"), daisd, data, settings: settings.to_owned() }
+    }
+
+    /// Starts the box again on the same data, after [`House::kill`].
+    pub fn restart(&mut self) {
+        let (daisd, said) = launch(self.data.path(), &self.settings);
+        self.daisd = daisd;
+        let text = |key: &str| said[key].as_str().unwrap().to_owned();
+        (self.http, self.mqtt, self.code) = (text("http"), text("mqtt"), text("pairing_code"));
+    }
+
+    /// Without a warning, as a power cut does.
+    pub fn kill(&mut self) {
+        self.daisd.kill().unwrap();
+        self.daisd.wait().unwrap();
+    }
+
+    /// As systemd does; the exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        signal(self.daisd.id(), "TERM");
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.daisd.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < end, "daisd did not stop");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.daisd.id()
+    }
+
+    pub async fn pair(&self) -> Credential {
+        dais_cli::door::pair(&self.http, &self.code, Some("Test".parse().unwrap()), None).await.unwrap()
+    }
+
+    pub async fn console(&self) -> Console {
+        let credential = self.pair().await;
+        self.console_of(&credential).await
+    }
+
+    pub async fn console_of(&self, credential: &Credential) -> Console {
+        let (client, heard) = Client::connect(ClientConfig::new(&self.mqtt, credential).unwrap()).await.unwrap();
+        Console { client, heard }
+    }
+
+    pub async fn join(&self, console: &Console, name: &str) -> Credential {
+        let invite: Invite = console.client.ask(call("invite.create", serde_json::json!({}))).await.unwrap();
+        dais_cli::door::join(&self.http, invite.invite, name.parse().unwrap(), None).await.unwrap()
+    }
+
+    /// Real guests by `dais guest`.
+    pub async fn guests(&self, console: &Console, arguments: &[&str]) -> Guests {
+        let invite: Invite = console.client.ask(call("invite.create", serde_json::json!({}))).await.unwrap();
+        Guests::start(&invite.url, arguments)
+    }
+
+    pub fn recordings(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = fs::read_dir(self.data.path().join("recordings")).unwrap().map(|f| f.unwrap().path()).collect();
+        files.sort();
+        files
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        let _ = self.daisd.kill();
+        let _ = self.daisd.wait();
+    }
+}
+
+pub fn call(method: &str, params: Value) -> Call {
+    Call::parse(method, Some(params)).unwrap()
+}
+
+pub fn signal(pid: u32, name: &str) {
+    assert!(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap().success());
+}
+
+fn daisd() -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_dais")).with_file_name("daisd");
+    assert!(path.exists(), "{} is not built: run `cargo build -p daisd`, as `make test` does", path.display());
+    path
+}
+
+fn launch(data: &Path, settings: &str) -> (Child, Value) {
+    let file = data.join("dais.toml");
+    let house = format!(
+        "[box]\nid = \"dev\"\ndata_dir = {data:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[ice]\nloopback = true\n{settings}"
+    );
+    fs::write(&file, house).unwrap();
+    let log = fs::OpenOptions::new().create(true).append(true).open(data.join("log")).unwrap();
+    let mut child =
+        Command::new(daisd()).arg("--announce").arg("--config").arg(&file).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let out = child.stdout.take().unwrap();
+    let (said, hear) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            if said.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    match hear.recv_timeout(PATIENCE) {
+        Ok(line) => (child, serde_json::from_str(&line).unwrap()),
+        Err(_) => {
+            let _ = child.kill();
+            panic!("the box was not ready:\n{}", fs::read_to_string(data.join("log")).unwrap());
+        }
+    }
+}
+
+/// A connected console, and all it hears.
+pub struct Console {
+    pub client: Client,
+    pub heard: tokio::sync::mpsc::Receiver<Heard>,
+}
+
+impl Console {
+    pub async fn ask(&self, method: &str, params: Value) -> Result<Value, dais_protocol::RpcError> {
+        self.client.call(call(method, params)).await.map_err(|error| error.rpc().unwrap_or_else(|| panic!("{method}: {error}")).clone())
+    }
+
+    /// The first thing heard that `pick` takes.
+    pub async fn until<T>(&mut self, what: &str, mut pick: impl FnMut(&Heard) -> Option<T>) -> T {
+        let search = async {
+            loop {
+                let heard = self.heard.recv().await.unwrap_or_else(|| panic!("the connection ended while waiting for {what}"));
+                if let Some(found) = pick(&heard) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+    }
+
+    /// Until the room has `n` guests in this state, by name of the state on the wire.
+    pub async fn until_seats(&mut self, state: &str, n: usize) -> dais_protocol::RoomSnapshot {
+        self.until(&format!("{n} guests {state}"), |heard| match heard {
+            Heard::Room(room) => {
+                let count = room.guests.iter().filter(|g| serde_json::to_value(g.state).unwrap() == state).count();
+                (count == n).then(|| room.clone())
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// Until `pending` has `n` requests; their users, oldest first.
+    pub async fn until_pending(&mut self, n: usize) -> Vec<String> {
+        self.until(&format!("{n} requests"), |heard| match heard {
+            Heard::Pending(p) if p.requests.len() == n => Some(p.requests.iter().map(|r| r.user_id.to_string()).collect()),
+            _ => None,
+        })
+        .await
+    }
+
+    pub async fn accept(&self, user: &str) {
+        self.ask("mic.respond", serde_json::json!({"user_id": user, "accept": true})).await.unwrap();
+    }
+}
+
+/// `dais guest --json`, and what it tells.
+pub struct Guests {
+    pub process: Child,
+    lines: mpsc::Receiver<Value>,
+}
+
+impl Guests {
+    pub fn start(link: &str, arguments: &[&str]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_dais"))
+            .args(["guest", "--json", "--join", link])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let out = process.stdout.take().unwrap();
+        let (said, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                if let Ok(line) = serde_json::from_str(&line)
+                    && said.send(line).is_err()
+                {
+                    break;
+                }
+            }
+        });
+        Self { process, lines }
+    }
+
+    /// The next line that `pick` takes; blocks the test's thread, bounded.
+    pub fn until<T>(&self, what: &str, mut pick: impl FnMut(&Value) -> Option<T>) -> T {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let line = self.lines.recv_timeout(end.saturating_duration_since(Instant::now())).unwrap_or_else(|_| panic!("waited in vain for a guest's {what}"));
+            if let Some(found) = pick(&line) {
+                return found;
+            }
+        }
+    }
+
+    pub fn until_event(&self, event: &str) -> Value {
+        self.until(event, |line| (line["event"] == event).then(|| line.clone()))
+    }
+
+    /// What was told up to now.
+    pub fn so_far(&self) -> Vec<Value> {
+        self.lines.try_iter().collect()
+    }
+}
+
+impl Drop for Guests {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

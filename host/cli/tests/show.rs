@@ -1,0 +1,201 @@
+//! Whole shows: real guests by WebRTC, a recording, and a look at what is in it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod house;
+
+use std::time::{Duration, Instant};
+
+use house::film;
+use house::{House, SMALL};
+use serde_json::json;
+
+/// One show at a time: they measure, and two cores serve one.
+static STAGE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// Tests of guests' colours use these, far apart in every channel that H.264 keeps.
+const RED: [u8; 3] = [220, 30, 30];
+
+fn close(a: [u8; 3], b: [u8; 3]) -> bool {
+    a.iter().zip(b).all(|(a, b)| a.abs_diff(b) < 60)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_comes_is_seen_and_heard_and_goes_without_a_trace() {
+    let _stage = STAGE.lock().await;
+    let house = House::start(SMALL);
+    let mut console = house.console().await;
+    let guests = house.guests(&console, &["--video", "test:color=#dc1e1e", "--audio", "test:tone=700"]).await;
+    let user = console.until_pending(1).await.remove(0);
+    console.ask("layout.set", json!({"layout": "side-by-side"})).await.unwrap();
+    console.ask("record.start", json!({})).await.unwrap();
+    guests.until_event("connected");
+    console.accept(&user).await;
+    console.until_seats("on_air", 1).await;
+    // Two statistics of a second each: the return plays.
+    for _ in 0..2 {
+        let stats = guests.until("moving return", |line| (line["event"] == "stats" && line["fps"].as_f64()? > 5.0).then(|| line.clone()));
+        assert!(stats["tone"]["own_db"].as_f64().is_none_or(|db| db < -55.0), "a guest hears themself: {stats}");
+    }
+    console.ask("mic.disconnect", json!({"user_id": user, "message": "Thanks"})).await.unwrap();
+    let ended = guests.until_event("terminated");
+    assert_eq!((ended["reason"].as_str(), ended["message"].as_str()), (Some("host"), Some("Thanks")));
+    console.until_seats("on_air", 0).await;
+    // So that the end of the tile is in the file.
+    let before = frames_now(&mut console).await;
+    console.until("fifteen frames more", |heard| match heard {
+        dais_cli::client::Heard::Health(h) if h.frames > before + 15 => Some(()),
+        _ => None,
+    })
+    .await;
+    console.ask("record.stop", json!({})).await.unwrap();
+    wait_for_stop(&mut console).await;
+
+    let file = house.recordings().remove(0);
+    film::assert_no_gap(&file, "v", 1.5 / 15.0);
+    film::assert_no_gap(&file, "a", 0.1);
+    let frames = film::frames(&file, 320, 180);
+    let red: Vec<bool> = frames.iter().map(|frame| close(frame.colour(0.75, 0.3), RED)).collect();
+    let (first, last) = (red.iter().position(|r| *r).expect("the guest was never seen"), red.iter().rposition(|r| *r).unwrap());
+    assert!(red[first..=last].iter().all(|r| *r), "the tile flickered");
+    assert!(last + 1 < red.len(), "the tile never went");
+}
+
+async fn frames_now(console: &mut house::Console) -> u64 {
+    console.until("health", |heard| match heard {
+        dais_cli::client::Heard::Health(h) => Some(h.frames),
+        _ => None,
+    })
+    .await
+}
+
+async fn wait_for_stop(console: &mut house::Console) {
+    console.until("the end of the recording", |heard| match heard {
+        dais_cli::client::Heard::Outputs(o) if o.record.state == dais_protocol::OutputState::Stopped && o.record.bytes > 0 => Some(()),
+        _ => None,
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nine_guests_are_on_air_and_nobody_hears_themself() {
+    let _stage = STAGE.lock().await;
+    let full = "[programme]\nwidth = 1920\nheight = 1080\nfps = 30\n";
+    let house = House::start(full);
+    let mut console = house.console().await;
+    let seconds: u64 = std::env::var("DAIS_SHOW_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(20);
+    let guests = house.guests(&console, &["--count", "9"]).await;
+    let users = console.until_pending(9).await;
+    for user in &users {
+        console.accept(user).await;
+    }
+    console.until_seats("on_air", 9).await;
+    // A tenth is told that the room is full, and stays in the queue.
+    let tenth = house.guests(&console, &["--first", "10"]).await;
+    let user = console.until_pending(1).await.remove(0);
+    let full = console.ask("mic.respond", json!({"user_id": user, "accept": true})).await.unwrap_err();
+    assert_eq!(full.reason(), dais_protocol::Reason::RoomFull);
+    drop(tenth);
+
+    console.ask("record.start", json!({})).await.unwrap();
+    let _ = guests.so_far();
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let mut heard = [0u32; 10];
+    while Instant::now() < end {
+        guests.until("statistics", |line| {
+            if line["event"] != "stats" {
+                return None;
+            }
+            let guest = line["guest"].as_u64().unwrap() as usize;
+            if let Some(own) = line["tone"]["own_to_other_db"].as_f64() {
+                assert!(own < -60.0, "guest {guest} hears themself: {line}");
+                heard[guest] += 1;
+            }
+            Some(())
+        });
+    }
+    assert!(heard[1..].iter().all(|n| *n > 0), "somebody heard nobody: {heard:?}");
+    let room = console.until_seats("on_air", 9).await;
+    assert_eq!(room.guests.len(), 9);
+    console.ask("record.stop", json!({})).await.unwrap();
+    wait_for_stop(&mut console).await;
+    let health = console.until("health", |heard| match heard {
+        dais_cli::client::Heard::Health(h) => Some(h.clone()),
+        _ => None,
+    })
+    .await;
+    assert_eq!(health.dropped["mix"], 0, "the mix dropped frames: {:?}", health.dropped);
+    let file = house.recordings().remove(0);
+    film::assert_no_gap(&file, "v", 1.5 / 30.0);
+    // Ten tiles in four columns and three rows: each guest's colour differs from the background.
+    let frame = film::frames(&file, 480, 270).pop().unwrap();
+    let background = frame.colour(0.002, 0.002);
+    for (column, row) in [(1, 0), (2, 0), (3, 0), (0, 1), (1, 1), (2, 1), (3, 1)] {
+        let colour = frame.colour((f64::from(column) + 0.5) / 4.0, (f64::from(row) + 0.4) / 3.0);
+        assert!(!close(colour, background), "tile {column},{row} is empty");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_who_freezes_comes_back_to_the_same_seat() {
+    let _stage = STAGE.lock().await;
+    let house = House::start(SMALL);
+    let mut console = house.console().await;
+    let frozen = house.guests(&console, &["--name", "Frozen"]).await;
+    let user = console.until_pending(1).await.remove(0);
+    console.accept(&user).await;
+    console.until_seats("on_air", 1).await;
+    house::signal(frozen.process.id(), "STOP");
+    console.until_seats("reconnecting", 1).await;
+    house::signal(frozen.process.id(), "CONT");
+    let room = console.until_seats("on_air", 1).await;
+    assert_eq!(room.guests[0].user_id.as_str(), user);
+    house::signal(frozen.process.id(), "KILL");
+    console.until_seats("reconnecting", 1).await;
+    console.until_seats("on_air", 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_box_that_is_killed_comes_back_with_the_same_seats_and_a_recording_that_plays() {
+    let _stage = STAGE.lock().await;
+    let mut house = House::start(SMALL);
+    let mut console = house.console().await;
+    let credential = house.pair().await;
+    let _guests = house.guests(&console, &["--count", "2"]).await;
+    for user in console.until_pending(2).await {
+        console.accept(&user).await;
+    }
+    let before = console.until_seats("on_air", 2).await;
+    console.ask("record.start", json!({})).await.unwrap();
+    console.until("three seconds of recording", |heard| match heard {
+        dais_cli::client::Heard::Outputs(o) if o.record.bytes > 100_000 => Some(()),
+        _ => None,
+    })
+    .await;
+    house.kill();
+    house.restart();
+    let mut console = house.console_of(&credential).await;
+    let room = console.until("the room", |heard| match heard {
+        dais_cli::client::Heard::Room(room) => Some(room.clone()),
+        _ => None,
+    })
+    .await;
+    let seats = |room: &dais_protocol::RoomSnapshot| room.guests.iter().map(|g| (g.seat, g.user_id.clone())).collect::<Vec<_>>();
+    assert_eq!(seats(&room), seats(&before));
+    let files = house.recordings();
+    assert_eq!(files.len(), 2, "the recording was not resumed: {files:?}");
+    film::assert_no_gap(&files[0], "v", 1.5 / 15.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_console_watches_the_programme() {
+    let _stage = STAGE.lock().await;
+    let house = House::start(SMALL);
+    let mut wire = house::wire::Wire::connect(&house, &house.pair().await).await;
+    assert_eq!(wire.ask("media.watch", json!({"on": true})).await["result"], json!({}));
+    let offer = wire.notification("media.offer").await;
+    let sdp = offer["sdp"].as_str().unwrap();
+    assert_eq!(sdp.matches("a=sendonly").count(), 2, "{sdp}");
+    assert_eq!(wire.ask("media.watch", json!({"on": false})).await["result"], json!({}));
+    let reply = wire.ask("media.restart", json!({"session": offer["session"]})).await;
+    assert_eq!(reply["error"]["data"]["field"], "session");
+}

@@ -1,0 +1,198 @@
+// Starts a whole box, and real browsers in front of it.
+
+import { spawn, type ChildProcess } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdtemp, mkdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
+
+/** The first start of a debug build on a loaded machine makes certificates and probes encoders. */
+const READY_MS = 90_000;
+const STOP_MS = 20_000;
+/** For anything that a person would wait for; bounded, and generous because the machine may be busy. */
+export const PATIENCE_MS = 30_000;
+
+export interface Ready {
+  http: string;
+  mqtt: string;
+  box: string;
+  host: { user_id: string; username: string; password: string };
+  invite_url: string;
+  data: string;
+  pairing_code: string;
+}
+
+export class Box {
+  readonly ready: Ready;
+  readonly #process: ChildProcess;
+  readonly #data: string;
+
+  private constructor(process: ChildProcess, data: string, ready: Ready) {
+    this.#process = process;
+    this.#data = data;
+    this.ready = ready;
+  }
+
+  static async start(): Promise<Box> {
+    const binary = path.resolve(process.env.DAIS_BIN ?? "../../target/debug/dais");
+    if (!existsSync(binary)) throw new Error(`There is no ${binary}: build it, or name another one in DAIS_BIN.`);
+    const data = await mkdtemp(path.join(tmpdir(), "dais-e2e-"));
+    const child = spawn(binary, ["dev", "--json", "--http-port", "0", "--mqtt-port", "0", "--data", data], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const ready = await new Promise<Ready>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error("The box was not ready in time.")), READY_MS);
+      child.once("error", reject);
+      child.once("exit", (code, signal) => reject(new Error(`The box ended before it was ready: ${code ?? signal}.`)));
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        if (!line.startsWith("{")) return;
+        const said = JSON.parse(line) as Ready & { event?: string };
+        if (said.event !== "ready") return;
+        clearTimeout(timer);
+        resolve(said);
+      });
+    }).catch((error: unknown) => {
+      child.kill("SIGKILL");
+      throw error;
+    });
+    return new Box(child, data, ready);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#process.exitCode === null) {
+      const ended = new Promise<void>((resolve) => this.#process.once("exit", () => resolve()));
+      this.#process.kill("SIGTERM");
+      const timer = setTimeout(() => this.#process.kill("SIGKILL"), STOP_MS);
+      await ended;
+      clearTimeout(timer);
+    }
+    await rm(this.#data, { recursive: true, force: true });
+  }
+}
+
+function chromiumPath(): string {
+  const found = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/google-chrome"].find((p) => p && existsSync(p));
+  if (!found) throw new Error("There is no Chromium: install the package chromium, or name one in CHROMIUM.");
+  return found;
+}
+
+export async function browse(): Promise<Browser> {
+  const root = process.getuid?.() === 0;
+  return chromium.launch({
+    executablePath: chromiumPath(),
+    args: [
+      ...(root ? ["--no-sandbox"] : []),
+      // Neither side gathers 127.0.0.1 by itself.
+      "--allow-loopback-in-peer-connection",
+      "--use-fake-device-for-media-stream",
+      "--use-fake-ui-for-media-stream",
+      "--disable-background-timer-throttling",
+      "--disable-renderer-backgrounding",
+      "--disable-backgrounding-occluded-windows",
+    ],
+  });
+}
+
+export const PHONE = { width: 360, height: 740 };
+export const DESKTOP = { width: 1280, height: 800 };
+
+/** A browser of its own, with nothing stored. */
+export async function visitor(
+  browser: Browser,
+  viewport: { width: number; height: number },
+  options: BrowserContextOptions = {},
+): Promise<BrowserContext> {
+  const context = await browser.newContext({ viewport, locale: "en-US", reducedMotion: "reduce", ...options });
+  context.setDefaultTimeout(PATIENCE_MS);
+  // The standard counters of the peer connections, for the tests alone: the pages do not show them.
+  await context.addInitScript(() => {
+    const peers: RTCPeerConnection[] = [];
+    (window as unknown as { peers: RTCPeerConnection[] }).peers = peers;
+    const Native = window.RTCPeerConnection;
+    window.RTCPeerConnection = class extends Native {
+      constructor(configuration?: RTCConfiguration) {
+        super(configuration);
+        peers.push(this);
+      }
+    };
+  });
+  return context;
+}
+
+/** Frames that the page has decoded of the programme, over the sessions that are open. */
+export function framesDecoded(page: Page): Promise<number> {
+  return page.evaluate(async () => {
+    let frames = 0;
+    for (const pc of (window as unknown as { peers: RTCPeerConnection[] }).peers) {
+      if (pc.connectionState === "closed") continue;
+      for (const s of (await pc.getStats()).values() as Iterable<Record<string, unknown>>) {
+        if (s.type === "inbound-rtp" && s.kind === "video") frames += Number(s.framesDecoded ?? 0);
+      }
+    }
+    return frames;
+  });
+}
+
+/** Bytes that the page has sent, by kind, over the sessions that are open. */
+export function bytesSent(page: Page, kind: "audio" | "video"): Promise<number> {
+  return page.evaluate(async (wanted) => {
+    let bytes = 0;
+    for (const pc of (window as unknown as { peers: RTCPeerConnection[] }).peers) {
+      if (pc.connectionState === "closed") continue;
+      for (const s of (await pc.getStats()).values() as Iterable<Record<string, unknown>>) {
+        if (s.type === "outbound-rtp" && s.kind === wanted) bytes += Number(s.bytesSent ?? 0);
+      }
+    }
+    return bytes;
+  }, kind);
+}
+
+/** Peer connections that are not closed. */
+export function livePeers(page: Page): Promise<number> {
+  return page.evaluate(
+    () => (window as unknown as { peers: RTCPeerConnection[] }).peers.filter((p) => p.connectionState !== "closed").length,
+  );
+}
+
+export async function until<T>(what: string, look: () => Promise<T>, good: (seen: T) => boolean): Promise<T> {
+  const end = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const seen = await look();
+    if (good(seen)) return seen;
+    if (Date.now() > end) throw new Error(`Waited in vain until ${what}; last seen: ${String(seen)}.`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** Keeps a picture of the page if SHOTS names a folder. */
+export async function shot(page: Page, name: string): Promise<void> {
+  const folder = process.env.SHOTS;
+  if (!folder) return;
+  await mkdir(folder, { recursive: true });
+  await page.screenshot({ path: path.join(folder, `${name}.png`) });
+}
+
+export async function pair(page: Page, box: Box): Promise<void> {
+  await page.goto(box.ready.http);
+  await page.getByRole("textbox", { name: "Pairing code" }).fill(box.ready.pairing_code);
+  await page.getByRole("button", { name: "Pair", exact: true }).click();
+  await page.getByRole("radiogroup", { name: "Layout" }).waitFor();
+}
+
+export async function ask(page: Page, box: Box, name: string, button = "Ask to join"): Promise<void> {
+  await page.goto(box.ready.invite_url);
+  await page.getByRole("textbox", { name: "Your name" }).fill(name);
+  await page.getByRole("button", { name: button, exact: true }).click();
+  await says(page, "Waiting for the host");
+}
+
+/** Waits until the guest's page says exactly this. */
+export async function says(page: Page, status: string): Promise<void> {
+  await page.getByRole("status").getByText(status, { exact: true }).waitFor();
+}
+
+export function row(page: Page, name: string) {
+  return page.getByRole("listitem", { name, exact: true });
+}

@@ -1,0 +1,266 @@
+// The one connection to the box: MQTT 5 over WebSocket, requests up, snapshots and notifications down. What the pages
+// show comes from the signals here and from nowhere else, so a reload or a lost connection leaves nothing stale.
+
+import mqtt, { type IConnackPacket, type IDisconnectPacket, type MqttClient } from "mqtt";
+import { computed, signal } from "@preact/signals";
+import { t } from "./i18n";
+import type { Credential, Health, Meters, Methods, Online, Outputs, Pending, Role, RoomSnapshot, Meter } from "./protocol";
+import { Revisions } from "./rev";
+import { Calls, isObject, Unanswered, type Notification } from "./rpc";
+
+/** A box on the same network answers in milliseconds; past this a person should hear that it did not. */
+const REPLY_MS = 8_000;
+/** The box drops a request older than this: what a person asked for must not happen long after. */
+const EXPIRY_S = 8;
+const KEEPALIVE_S = 20;
+const RECONNECT_MS = 1_000;
+/** After sleep or a change of network a dead socket may look open: it must answer a ping within this. */
+const PROBE_MS = 2_500;
+
+const BAD_CREDENTIAL = 0x86;
+const NOT_AUTHORIZED = 0x87;
+const TAKEN_OVER = 0x8e;
+
+/** `refused`: the credential is not valid any more. `replaced`: another page uses it now. */
+export type LinkState = "connecting" | "up" | "down" | "refused" | "replaced";
+
+export interface PendingHere extends Pending {
+  /** `performance.now()` when it came: `expires_in_ms` counts from here. */
+  at: number;
+}
+
+export class BoxLink {
+  readonly state = signal<LinkState>("connecting");
+  readonly online = signal<Online | null>(null);
+  readonly room = signal<RoomSnapshot | null>(null);
+  readonly pending = signal<PendingHere | null>(null);
+  readonly outputs = signal<Outputs | null>(null);
+  readonly health = signal<Health | null>(null);
+  readonly meters = signal<ReadonlyMap<number, Meter>>(new Map());
+  /** Whether a request can be expected to be answered. */
+  readonly reachable = computed(() => this.state.value === "up" && this.online.value?.online !== false);
+  /** Grows with each time the connection is made, for those who must ask again then. */
+  readonly epoch = signal(0);
+
+  readonly credentials: Credential;
+  readonly #client: MqttClient;
+  readonly #calls = new Calls();
+  readonly #revisions = new Revisions();
+  readonly #listeners = new Set<(n: Notification) => void>();
+  readonly #base: string;
+  readonly #up: string;
+  readonly #topics: string[];
+  /** Pages of this browser tell each other here which of them has a credential now. */
+  readonly #pages = new BroadcastChannel("dais.pages");
+  #resyncTimer: ReturnType<typeof setTimeout> | undefined;
+  #lastPacket = 0;
+
+  constructor(role: Role, credentials: Credential) {
+    this.credentials = credentials;
+    this.#base = `dais/v1/${credentials.box}/`;
+    const own = `${this.#base}${role}/${credentials.user_id}/`;
+    this.#up = `${own}up`;
+    const shared = ["online", "room", "meters"];
+    const hosts = ["pending", "outputs", "health", "host/events"];
+    this.#topics = [...(role === "host" ? [...shared, ...hosts] : shared).map((x) => this.#base + x), `${own}down`];
+
+    this.#pages.addEventListener("message", (e) => {
+      if (e.data === credentials.username) this.#replaced();
+    });
+    this.#pages.postMessage(credentials.username);
+
+    const gone = JSON.stringify({ jsonrpc: "2.0", method: "session.gone" });
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    this.#client = mqtt.connect(`${scheme}://${location.host}/mqtt`, {
+      protocolVersion: 5,
+      // One page at a time for a credential: the newest takes over, so that two do not answer the same offer.
+      clientId: `page-${credentials.username}`,
+      username: credentials.username,
+      password: credentials.password,
+      clean: true,
+      keepalive: KEEPALIVE_S,
+      reconnectPeriod: RECONNECT_MS,
+      connectTimeout: 8_000,
+      reconnectOnConnackError: true,
+      resubscribe: false,
+      queueQoSZero: false,
+      // The worker timers of mqtt.js start a worker from a blob, which a strict content security policy refuses.
+      timerVariant: "native",
+      will: { topic: this.#up, payload: gone, qos: 1, retain: false },
+    });
+    this.#client.on("connect", (packet) => this.#connected(packet));
+    this.#client.on("message", (topic, payload) => this.#message(topic, payload));
+    this.#client.on("packetreceive", () => (this.#lastPacket = performance.now()));
+    this.#client.on("close", () => this.#lost());
+    this.#client.on("error", (error) => this.#refusedBy((error as { code?: number | string }).code));
+    this.#client.on("disconnect", (packet: IDisconnectPacket) => this.#refusedBy(packet.reasonCode));
+
+    addEventListener("pagehide", this.#pagehide);
+    addEventListener("online", this.#probe);
+    document.addEventListener("visibilitychange", this.#probe);
+  }
+
+  listen(listener: (n: Notification) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Asks the box. Rejects with the box's own sentence, or with ours when it could not be asked. */
+  call<M extends keyof Methods>(method: M, params: Methods[M][0]): Promise<Methods[M][1]> {
+    if (this.state.peek() !== "up") return Promise.reject(new Unanswered(t.notConnected));
+    const { id, text, reply } = this.#calls.start(method, params, REPLY_MS, t.noReply);
+    this.#client.publish(this.#up, text, { qos: 1, properties: { messageExpiryInterval: EXPIRY_S } }, (error) => {
+      if (error) this.#calls.fail(id, new Unanswered(`${t.notSent} ${error.message}`));
+    });
+    const packetId = this.#client.getLastMessageId();
+    return reply.catch((error: Error) => {
+      // mqtt.js would send what was not acknowledged again after a reconnect, with its full expiry.
+      if (error instanceof Unanswered) this.#client.removeOutgoingMessage(packetId);
+      throw error;
+    }) as Promise<Methods[M][1]>;
+  }
+
+  /** Resolves when the link is up; rejects when it cannot be within the time. */
+  async whenUp(ms = 10_000): Promise<void> {
+    if (this.state.peek() === "up") return;
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => settle(() => reject(new Unanswered(t.boxUnreachable))), ms);
+      const stop = this.state.subscribe((state) => {
+        if (state === "up") queueMicrotask(() => settle(resolve));
+        if (state === "refused") queueMicrotask(() => settle(() => reject(new Unanswered(t.credentialRefused))));
+      });
+      const settle = (then: () => void) => {
+        clearTimeout(timer);
+        stop();
+        then();
+      };
+    });
+  }
+
+  /** Says goodbye and never connects again. */
+  end(): void {
+    removeEventListener("pagehide", this.#pagehide);
+    removeEventListener("online", this.#probe);
+    document.removeEventListener("visibilitychange", this.#probe);
+    clearTimeout(this.#resyncTimer);
+    this.#pages.close();
+    this.#goodbye();
+    this.#calls.failAll(new Unanswered(t.notConnected));
+  }
+
+  #goodbye(): void {
+    // The page may be gone before an acknowledgement: QoS 0, and should even that not leave, the will says the same.
+    if (this.#client.connected) this.#client.publish(this.#up, JSON.stringify({ jsonrpc: "2.0", method: "session.gone" }));
+    this.#client.end();
+  }
+
+  readonly #pagehide = (): void => this.#goodbye();
+
+  readonly #probe = (): void => {
+    if (document.visibilityState === "hidden" || !this.#client.connected) return;
+    const asked = performance.now();
+    this.#client.sendPing();
+    setTimeout(() => {
+      if (this.#client.connected && this.#lastPacket < asked) this.#client.stream.destroy();
+    }, PROBE_MS);
+  };
+
+  #connected(_packet: IConnackPacket): void {
+    this.#revisions.reconnected();
+    this.#client.subscribe(this.#topics, { qos: 1 }, (error, granted) => {
+      const refused = granted?.find((g) => g.qos >= 0x80);
+      if (error || refused) {
+        // Without its topics the page would show an old state: start over rather than pretend.
+        console.warn("The box refused a subscription:", refused?.topic ?? error?.message);
+        this.#client.stream.destroy();
+        return;
+      }
+      this.epoch.value += 1;
+      this.state.value = "up";
+    });
+  }
+
+  #lost(): void {
+    this.#calls.failAll(new Unanswered(t.notConnected));
+    this.meters.value = new Map();
+    if (this.state.peek() === "up" || this.state.peek() === "connecting") this.state.value = "down";
+  }
+
+  #refusedBy(code: number | string | undefined): void {
+    if (code === TAKEN_OVER) this.#replaced();
+    if (code !== BAD_CREDENTIAL && code !== NOT_AUTHORIZED) return;
+    this.state.value = "refused";
+    this.#client.end(true);
+  }
+
+  /**
+   * Two pages that take the connection from each other in turn would serve nobody. The socket is left to the broker,
+   * which closes it when the newer page connects: then our `session.gone` comes before whatever that page asks for.
+   */
+  #replaced(): void {
+    this.#client.options.reconnectPeriod = 0;
+    this.state.value = "replaced";
+  }
+
+  #message(topic: string, payload: Uint8Array): void {
+    let value: unknown;
+    try {
+      value = JSON.parse(new TextDecoder().decode(payload));
+    } catch {
+      console.warn("The box sent something that is no JSON on", topic);
+      return;
+    }
+    if (!isObject(value)) return;
+    const name = topic.slice(this.#base.length);
+    switch (name) {
+      case "online":
+        this.online.value = value as unknown as Online;
+        return;
+      case "room":
+        if (this.#revisions.snapshot(revOf(value) ?? 0)) this.room.value = value as unknown as RoomSnapshot;
+        this.#scheduleResync();
+        return;
+      case "pending":
+        this.#saw(value);
+        this.pending.value = { ...(value as unknown as Pending), at: performance.now() };
+        return;
+      case "outputs":
+        this.#saw(value);
+        this.outputs.value = value as unknown as Outputs;
+        return;
+      case "health":
+        this.health.value = value as unknown as Health;
+        return;
+      case "meters":
+        this.meters.value = new Map((value as unknown as Meters).seats.map((m) => [m.seat, m]));
+        return;
+    }
+    const notification = this.#calls.receive(value);
+    if (!notification) return;
+    this.#saw(value);
+    this.#saw(notification.params);
+    for (const listener of this.#listeners) listener(notification);
+  }
+
+  #saw(value: Record<string, unknown>): void {
+    const rev = revOf(value);
+    if (rev === undefined) return;
+    this.#revisions.seen(rev, performance.now());
+    this.#scheduleResync();
+  }
+
+  #scheduleResync(): void {
+    clearTimeout(this.#resyncTimer);
+    const at = this.#revisions.nextLook();
+    if (at === null) return;
+    this.#resyncTimer = setTimeout(() => {
+      if (!this.#client.connected || !this.#revisions.due(performance.now())) return;
+      // Subscribing again makes the broker send what it retains once more.
+      this.#client.subscribe(this.#topics.filter((x) => /\/(room|pending|outputs)$/.test(x)), { qos: 1 });
+    }, Math.max(0, at - performance.now()) + 1);
+  }
+}
+
+function revOf(value: Record<string, unknown>): number | undefined {
+  return typeof value.rev === "number" ? value.rev : undefined;
+}

@@ -1,0 +1,426 @@
+// The guest's side of the show: asking, being on air, leaving, and coming back after anything that can be lost.
+
+import { computed, effect, signal } from "@preact/signals";
+import { BoxLink } from "../box";
+import { guestCredentials, type StoredGuest } from "../credentials";
+import { join } from "../http";
+import { t } from "../i18n";
+import { Capture } from "../media/capture";
+import { MediaSessions, RESTART_AGAIN_MS } from "../media/sessions";
+import type { Notifications, Termination } from "../protocol";
+import { RpcError, type Notification } from "../rpc";
+import { status, type End } from "./status";
+
+/** If a seat is gone from the room and no notification has said why within this, the connection was lost. */
+const WHY_MS = 800;
+/** How long a seat may be `reconnecting` before the box is asked for a new session. */
+const REJOIN_MS = 700;
+/** After a reload nothing of ours is left; the box may have noticed, and offer by itself. */
+const REGAIN_MS = 250;
+const DEFAULT_TIMEOUT_S = 60;
+
+export interface Deadline {
+  /** In `performance.now()` time. */
+  until: number;
+}
+
+export class GuestShow {
+  readonly capture = new Capture();
+  readonly link = signal<BoxLink | null>(null);
+  readonly media = signal<MediaSessions | null>(null);
+  readonly credentials = signal<StoredGuest | null>(null);
+  readonly request = signal<Deadline | null>(null);
+  readonly invitation = signal<Deadline | null>(null);
+  readonly accepted = signal(false);
+  readonly end = signal<End | null>(null);
+  /** What the host, or the box, said about the end. */
+  readonly words = signal<string | null>(null);
+  readonly error = signal<string | null>(null);
+  readonly busy = signal(false);
+  readonly checking = signal(false);
+  readonly micMuted = signal(false);
+  readonly cameraMuted = signal(false);
+  readonly mutedByHost = signal(false);
+  readonly withCamera = signal(true);
+  /** Grows each time a request or a seat has ended, and its media with it. */
+  readonly ended = signal(0);
+
+  readonly seat = computed(() => {
+    const link = this.link.value;
+    const id = this.credentials.value?.user_id;
+    return link?.room.value?.guests.find((g) => g.user_id === id) ?? null;
+  });
+  readonly others = computed(() => {
+    const id = this.credentials.value?.user_id;
+    return (this.link.value?.room.value?.guests ?? []).filter((g) => g.user_id !== id && g.state === "on_air");
+  });
+  readonly status = computed(() =>
+    status({
+      link: this.link.value?.state.value ?? "none",
+      seat: this.seat.value?.state ?? null,
+      accepted: this.accepted.value,
+      requested: this.request.value !== null,
+      end: this.end.value,
+    }),
+  );
+  readonly onShow = computed(() => this.seat.value !== null || this.accepted.value);
+
+  readonly #invite: string | null;
+  #hadSeat = false;
+  #cancelling = false;
+  #rejoin: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(invite: string | null) {
+    this.#invite = invite;
+    this.capture.onCameraLost = () => {
+      this.error.value = t.cameraLost;
+      if (this.onShow.peek()) void this.setCamera(false);
+    };
+    effect(() => this.#watchSeat());
+    effect(() => this.#watchLink());
+    effect(() => this.#keepAwake());
+  }
+
+  /** A guest who was here before is connected at once: they may have a seat, or be invited to one. */
+  async resume(): Promise<void> {
+    const known = await guestCredentials.load();
+    if (known && !this.link.peek()) this.#connect(known);
+  }
+
+  /** Makes sure that the box knows this guest by this name. */
+  async enter(name: string): Promise<BoxLink> {
+    const wanted = name.trim();
+    if (!wanted) throw new Error(t.nameMissing);
+    const known = this.credentials.peek();
+    const link = this.link.peek();
+    if (known && link && known.name === wanted) {
+      await link.whenUp();
+      return link;
+    }
+    if (!this.#invite) throw new Error(t.inviteMissing);
+    const fresh: StoredGuest = { ...(await join(this.#invite, wanted)), name: wanted };
+    await guestCredentials.save(fresh);
+    const made = this.#connect(fresh);
+    await made.whenUp();
+    return made;
+  }
+
+  ask(name: string, camera: boolean): Promise<void> {
+    return this.#attempt(async () => {
+      if (!name.trim()) throw new Error(t.nameMissing);
+      this.#forgetEnd();
+      await this.#openDevices(camera);
+      try {
+        const link = await this.enter(name);
+        this.#expectMedia();
+        const answer = await link.call("mic.request", { camera });
+        // The answer of a fast host can be here already: then nothing is open any more.
+        if (!this.accepted.peek() && !this.seat.peek() && !this.end.peek()) {
+          this.request.value = { until: performance.now() + answer.expires_in_ms };
+        }
+      } catch (error) {
+        if (this.#isOpenAlready(error)) return;
+        this.#closeMedia();
+        throw error;
+      }
+    });
+  }
+
+  /** Enters without asking for anything: the audience's page then asks for the programme. */
+  watch(name: string): Promise<void> {
+    return this.#attempt(async () => void (await this.enter(name)));
+  }
+
+  cancel(): Promise<void> {
+    return this.#attempt(async () => {
+      this.#cancelling = true;
+      try {
+        await this.link.peek()?.call("mic.cancel", {});
+        this.#over("cancelled");
+      } catch (error) {
+        // It was answered, or ran out, while the finger was on its way: the notification says how.
+        if (!(error instanceof RpcError && (error.reason === "no_such_request" || error.reason === "request_expired"))) throw error;
+        if (!this.onShow.peek()) this.request.value = null;
+      } finally {
+        this.#cancelling = false;
+      }
+    });
+  }
+
+  leave(): Promise<void> {
+    return this.#attempt(async () => {
+      try {
+        await this.link.peek()?.call("mic.leave", {});
+      } catch (error) {
+        if (!(error instanceof RpcError && error.reason === "not_connected")) throw error;
+      }
+      this.#over("left");
+    });
+  }
+
+  answerInvitation(accept: boolean, camera: boolean): Promise<void> {
+    return this.#attempt(async () => {
+      if (accept) {
+        this.#forgetEnd();
+        await this.#openDevices(camera);
+        this.#expectMedia();
+        if (!camera) await this.link.peek()?.call("media.set", { video_muted: true });
+      }
+      try {
+        await this.link.peek()?.call("mic.answer", { accept });
+        if (accept) this.accepted.value = true;
+        this.invitation.value = null;
+      } catch (error) {
+        if (accept) this.#closeMedia();
+        throw error;
+      }
+    });
+  }
+
+  async setMicrophone(on: boolean): Promise<void> {
+    this.micMuted.value = !on;
+    this.capture.enableAudio(on);
+    await this.#attempt(async () => void (await this.link.peek()?.call("media.set", { audio_muted: !on })));
+  }
+
+  async setCamera(on: boolean): Promise<void> {
+    await this.#attempt(async () => {
+      if (on) await this.capture.open({ camera: true });
+      else this.capture.closeCamera();
+      this.cameraMuted.value = !on;
+      await this.link.peek()?.call("media.set", { video_muted: !on });
+    });
+  }
+
+  async check(on: boolean): Promise<void> {
+    this.checking.value = on;
+    if (!on) {
+      this.capture.stop();
+      return;
+    }
+    await this.#attempt(() => this.capture.open({ camera: true }));
+    if (!this.capture.audio.peek()) this.checking.value = false;
+  }
+
+  #connect(credentials: StoredGuest): BoxLink {
+    this.media.peek()?.end();
+    this.link.peek()?.end();
+    const link = new BoxLink("guest", credentials);
+    link.listen((n) => this.#notified(n));
+    this.credentials.value = credentials;
+    this.media.value = new MediaSessions(link, { capture: this.capture, camera: () => this.withCamera.peek() });
+    this.link.value = link;
+    return link;
+  }
+
+  async #openDevices(camera: boolean): Promise<void> {
+    this.withCamera.value = camera;
+    this.cameraMuted.value = false;
+    if (!camera) this.capture.closeCamera();
+    await this.capture.open({ camera });
+    this.capture.enableAudio(!this.micMuted.peek());
+    this.checking.value = false;
+  }
+
+  #expectMedia(): void {
+    const media = this.media.peek();
+    if (media) media.wanted = true;
+  }
+
+  #closeMedia(): void {
+    const media = this.media.peek();
+    if (media) media.wanted = false;
+    this.capture.stop();
+    this.checking.value = false;
+    this.micMuted.value = false;
+    this.mutedByHost.value = false;
+    clearTimeout(this.#rejoin);
+    this.#rejoin = undefined;
+  }
+
+  #forgetEnd(): void {
+    this.end.value = null;
+    this.words.value = null;
+  }
+
+  #over(end: End, words: string | null = null): void {
+    this.request.value = null;
+    this.invitation.value = null;
+    this.accepted.value = false;
+    this.#hadSeat = false;
+    this.end.value = end;
+    this.words.value = words;
+    this.#closeMedia();
+    this.ended.value = this.ended.peek() + 1;
+  }
+
+  #isOpenAlready(error: unknown): boolean {
+    if (!(error instanceof RpcError)) return false;
+    if (error.reason === "already_pending") {
+      this.request.value = { until: performance.now() + DEFAULT_TIMEOUT_S * 1000 };
+      return true;
+    }
+    return error.reason === "already_connected";
+  }
+
+  #notified({ method, params }: Notification): void {
+    const told = <M extends keyof Notifications>() => params as unknown as Notifications[M];
+    switch (method) {
+      case "mic.accepted":
+        this.request.value = null;
+        this.accepted.value = true;
+        this.#forgetEnd();
+        return;
+      case "mic.rejected":
+        return this.#over("declined", told<"mic.rejected">().message ?? null);
+      case "mic.timed_out":
+        return this.#over("timed_out");
+      case "mic.cancelled":
+        if (this.request.peek() || this.#cancelling) this.#over(this.#cancelling ? "cancelled" : "lost");
+        return;
+      case "mic.invited":
+        this.invitation.value = { until: performance.now() + told<"mic.invited">().expires_in_ms };
+        return;
+      case "mic.invite_ended":
+        if (this.invitation.peek()) this.words.value = t.inviteEnds[told<"mic.invite_ended">().reason] ?? null;
+        this.invitation.value = null;
+        return;
+      case "mic.terminated": {
+        const { reason, message } = told<"mic.terminated">();
+        return this.#over(reason, message ?? ownWords(reason));
+      }
+      case "media.state": {
+        const state = told<"media.state">();
+        this.mutedByHost.value = state.muted_by_host;
+        if (state.audio_muted !== this.micMuted.peek()) {
+          this.micMuted.value = state.audio_muted;
+          this.capture.enableAudio(!state.audio_muted);
+        }
+        return;
+      }
+    }
+  }
+
+  /** The room snapshot is the truth about the seat: it is regained after a reload, and lost if the box says so. */
+  #watchSeat(): void {
+    const seat = this.seat.value;
+    const link = this.link.value;
+    const up = link?.state.value === "up";
+    if (seat) {
+      this.accepted.value = false;
+      this.request.value = null;
+      this.end.value = null;
+      this.mutedByHost.value = seat.muted_by_host;
+      if (!this.#hadSeat) {
+        this.#hadSeat = true;
+        if (!this.media.peek()?.wanted) this.#regain(seat);
+        this.micMuted.value = seat.audio_muted;
+        this.capture.enableAudio(!seat.audio_muted);
+      }
+      if (seat.state === "reconnecting" && up) this.#askForSession();
+    } else if (this.#hadSeat && up) {
+      setTimeout(() => {
+        if (this.#hadSeat && !this.seat.peek()) this.#over("lost");
+      }, WHY_MS);
+    }
+  }
+
+  /** After a reload: the seat is there, and nothing of ours is. */
+  #regain(seat: { camera: boolean; audio_muted: boolean; video_muted: boolean }): void {
+    this.withCamera.value = seat.camera;
+    this.cameraMuted.value = seat.video_muted;
+    this.#expectMedia();
+    void this.#attempt(async () => {
+      await this.capture.open({ camera: seat.camera && !seat.video_muted });
+      this.capture.enableAudio(!seat.audio_muted);
+    });
+    this.#askForSession(REGAIN_MS);
+  }
+
+  /** Unless the box offers by itself, it is asked; a session that is just being made is left in peace. */
+  #askForSession(afterMs = REJOIN_MS): void {
+    if (this.#rejoin !== undefined) return;
+    this.#rejoin = setTimeout(() => {
+      this.#rejoin = undefined;
+      const media = this.media.peek();
+      if (!media?.wanted || this.link.peek()?.state.peek() !== "up") return;
+      if (media.connected.peek() && this.seat.peek()?.state !== "reconnecting") return;
+      if (media.quietMs >= RESTART_AGAIN_MS) media.restart();
+      else this.#askForSession(RESTART_AGAIN_MS - media.quietMs);
+    }, afterMs);
+  }
+
+  /** A phone that locks its screen stops its camera: on air it stays awake, where the browser can do that. */
+  #keepAwake(): (() => void) | undefined {
+    if (!this.onShow.value || !("wakeLock" in navigator)) return undefined;
+    let lock: WakeLockSentinel | null = null;
+    let over = false;
+    const take = async () => {
+      if (document.visibilityState !== "visible") return;
+      lock = await navigator.wakeLock.request("screen").catch(() => null); // refused on a low battery
+      if (over) void lock?.release();
+    };
+    document.addEventListener("visibilitychange", take);
+    void take();
+    return () => {
+      over = true;
+      document.removeEventListener("visibilitychange", take);
+      void lock?.release();
+    };
+  }
+
+  /** The connection came back or is refused: what was open is asked for again, or given up. */
+  #watchLink(): void {
+    const link = this.link.value;
+    if (!link) return;
+    if (link.state.value === "refused") {
+      // A credential from an earlier day is nothing to speak of; one that carried a seat or a request is.
+      guestCredentials.forget(link.credentials.user_id);
+      if (this.#hadSeat || this.request.peek()) this.#over(this.end.peek() ?? "lost", this.words.peek());
+      this.media.peek()?.end();
+      link.end();
+      this.media.value = null;
+      this.link.value = null;
+      this.credentials.value = null;
+      return;
+    }
+    if (link.state.value === "replaced") this.#closeMedia();
+    const again = link.epoch.value > 1 && link.state.value === "up";
+    const request = this.request.peek();
+    if (again && request) void this.#askAgain(link, request);
+  }
+
+  /** The box ended our request when it lost us. What the guest wanted, they still want, for as long as they had left. */
+  async #askAgain(link: BoxLink, request: Deadline): Promise<void> {
+    const left = Math.floor((request.until - performance.now()) / 1000);
+    if (left < 1) return this.#over("timed_out");
+    try {
+      await link.call("mic.request", { camera: this.withCamera.peek(), timeout_s: left });
+    } catch (error) {
+      if (error instanceof RpcError && (error.reason === "already_pending" || error.reason === "already_connected")) {
+        // The request outlived the connection; what was on its way for its media may not have.
+        this.#askForSession();
+        return;
+      }
+      this.#over("lost", error instanceof Error ? error.message : null);
+    }
+  }
+
+  async #attempt(work: () => Promise<void>): Promise<void> {
+    this.busy.value = true;
+    this.error.value = null;
+    try {
+      await work();
+    } catch (error) {
+      this.error.value = error instanceof Error ? error.message : String(error);
+    } finally {
+      this.busy.value = false;
+    }
+  }
+}
+
+function ownWords(reason: Termination): string | null {
+  if (reason === "banned") return t.banned;
+  if (reason === "shutdown") return t.shutdown;
+  return null;
+}

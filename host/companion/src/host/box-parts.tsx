@@ -1,0 +1,106 @@
+// The host's own microphone and camera, the show's settings, and how the box feels.
+
+import { useSignal, useSignalEffect } from "@preact/signals";
+import { bytes, t } from "../i18n";
+import { Field } from "../ui/common";
+import { LevelBar } from "../ui/level";
+import type { Console } from "./console";
+
+const HOST_SEAT = 0;
+const SILENCE_DB = -100;
+
+export function HostControls({ show }: { show: Console }) {
+  const host = show.room.value?.host;
+  const meter = show.link.value?.meters.value.get(HOST_SEAT);
+  if (!host) return null;
+  return (
+    <section class="card host" aria-label={t.host}>
+      <div class="who">
+        <strong>{host.name}</strong>
+        <span class="hint">{t.host}</span>
+      </div>
+      <LevelBar label={t.level} levelDb={meter?.level_db ?? SILENCE_DB} speaking={meter?.speaking ?? false} />
+      <div class="row-actions">
+        <button type="button" class={host.muted ? "off" : ""} onClick={() => void show.ask("host.set", { audio_muted: !host.muted })}>
+          {host.muted ? t.hostUnmute : t.hostMute}
+        </button>
+        <button type="button" class={host.camera ? "" : "off"} onClick={() => void show.ask("host.set", { video_muted: host.camera })}>
+          {host.camera ? t.hostCameraOff : t.hostCameraOn}
+        </button>
+      </div>
+    </section>
+  );
+}
+
+export function RoomSettings({ show }: { show: Console }) {
+  const room = show.room.value;
+  const title = useSignal("");
+  const touched = useSignal(false);
+  useSignalEffect(() => {
+    const current = show.room.value?.title ?? "";
+    if (!touched.peek()) title.value = current;
+  });
+  if (!room) return null;
+  return (
+    <section class="card" aria-label={t.room}>
+      <div class="card-head">
+        <h2>{t.room}</h2>
+        <button type="button" class="quiet" onClick={() => show.unpair()}>
+          {t.unpair}
+        </button>
+      </div>
+      <form
+        class="title-form"
+        onSubmit={(e) => {
+          e.preventDefault();
+          void show.ask("room.set", { title: title.value.trim() }).then((done) => {
+            if (done) touched.value = false;
+          });
+        }}
+      >
+        <Field
+          label={t.title}
+          value={title.value}
+          maxLength={40}
+          onInput={(v) => {
+            touched.value = true;
+            title.value = v;
+          }}
+        />
+        <button type="submit">{t.save}</button>
+      </form>
+    </section>
+  );
+}
+
+/** Quiet when all is well; otherwise it says what to do. */
+export function HealthLine({ show }: { show: Console }) {
+  const health = show.link.value?.health.value;
+  if (!health) return null;
+  const alarms = health.alarms ?? [];
+  const dropped = Object.values(health.dropped ?? {}).reduce((a, b) => a + b, 0);
+  const facts = [
+    t.fps(Math.round(health.fps * 10) / 10),
+    dropped > 0 ? t.drops(dropped) : null,
+    t.cores(Math.round(health.cpu * 10) / 10),
+    health.temperature_c != null ? t.celsius(Math.round(health.temperature_c)) : null,
+    health.disk_free_bytes != null ? t.diskFree(bytes(health.disk_free_bytes)) : null,
+    health.watchers > 0 ? t.watchers(health.watchers) : null,
+  ].filter(Boolean);
+  return (
+    <section class="health" aria-label={t.healthLine}>
+      {alarms.length === 0 ? (
+        <p class="well">{t.healthOk}</p>
+      ) : (
+        <ul class="alarms" aria-label={t.alarms}>
+          {alarms.map((a) => (
+            <li key={a.what}>
+              <strong>{a.what}</strong> {a.advice}
+            </li>
+          ))}
+        </ul>
+      )}
+      <p class="hint">{facts.join(" · ")}</p>
+    </section>
+  );
+}

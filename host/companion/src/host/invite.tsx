@@ -1,0 +1,81 @@
+// The link that brings guests here, and its picture for their phones.
+
+import { useSignal } from "@preact/signals";
+import qrcode from "qrcode-generator";
+import { useEffect, useRef } from "preact/hooks";
+import { t } from "../i18n";
+import type { Console } from "./console";
+
+export function Invite({ show }: { show: Console }) {
+  const url = useSignal<string | null>(null);
+  const copied = useSignal(false);
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    if (url.value && !dialog.current?.open) dialog.current?.showModal();
+  }, [url.value]);
+  const create = async () => {
+    copied.value = false;
+    const answer = await show.ask("invite.create", {});
+    if (answer) url.value = answer.url;
+  };
+  const copy = async (text: string) => {
+    try {
+      await navigator.clipboard.writeText(text);
+      copied.value = true;
+    } catch {
+      // No clipboard without a secure context: the field is selected, and a long press or Ctrl+C copies it.
+      dialog.current?.querySelector("input")?.select();
+    }
+  };
+  return (
+    <>
+      <button type="button" class="primary" onClick={() => void create()}>
+        {t.invite}
+      </button>
+      <dialog ref={dialog} aria-label={t.inviteTitle} onClose={() => (url.value = null)}>
+        {url.value && (
+          <>
+            <h2>{t.inviteTitle}</h2>
+            <p class="hint">{t.inviteLead}</p>
+            <Qr text={url.value} />
+            <label class="field">
+              <span>{t.inviteLink}</span>
+              <input readOnly value={url.value} onFocus={(e) => e.currentTarget.select()} />
+            </label>
+            <div class="actions">
+              <button type="button" class="primary" onClick={() => void copy(url.value ?? "")}>
+                {copied.value ? t.copied : t.copy}
+              </button>
+              {"share" in navigator && (
+                <button type="button" onClick={() => void navigator.share({ url: url.value ?? "" }).catch(() => undefined)}>
+                  {t.share}
+                </button>
+              )}
+              <button type="button" onClick={() => dialog.current?.close()}>
+                {t.close}
+              </button>
+            </div>
+          </>
+        )}
+      </dialog>
+    </>
+  );
+}
+
+/** Drawn as one path, so that no picture has to be made or fetched. The white margin belongs to the code. */
+function Qr({ text }: { text: string }) {
+  const code = qrcode(0, "M");
+  code.addData(text);
+  code.make();
+  const n = code.getModuleCount();
+  let path = "";
+  for (let y = 0; y < n; y += 1) {
+    for (let x = 0; x < n; x += 1) if (code.isDark(y, x)) path += `M${x} ${y}h1v1h-1z`;
+  }
+  return (
+    <svg class="qr" viewBox={`-4 -4 ${n + 8} ${n + 8}`} role="img" aria-label={t.qrOf(text)} shape-rendering="crispEdges">
+      <rect x="-4" y="-4" width={n + 8} height={n + 8} fill="#fff" />
+      <path d={path} fill="#000" />
+    </svg>
+  );
+}

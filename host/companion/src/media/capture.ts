@@ -1,0 +1,124 @@
+// The guest's own camera and microphone. Whoever turns a track off here turns the light of the camera off as well.
+
+import { signal } from "@preact/signals";
+import { t } from "../i18n";
+
+/** More than the largest tile of a guest is of no use to the box; less would show in layout `solo`. */
+const VIDEO: MediaTrackConstraints = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } };
+const AUDIO: MediaTrackConstraints = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+
+export class Capture {
+  readonly audio = signal<MediaStreamTrack | null>(null);
+  readonly video = signal<MediaStreamTrack | null>(null);
+  readonly devices = signal<MediaDeviceInfo[]>([]);
+  readonly chosen = signal<{ camera?: string; microphone?: string }>({});
+  /** Called when a track changes, with what the senders shall carry now. */
+  onTracks: () => void = () => undefined;
+  /** Called when the camera stops by itself. */
+  onCameraLost: () => void = () => undefined;
+  /** Grows with each stop, so that a permission granted after it opens nothing. */
+  #turn = 0;
+
+  /** Opens what is asked and not open yet. Fails with a sentence. */
+  async open(want: { camera: boolean }): Promise<void> {
+    const turn = this.#turn;
+    const needAudio = !live(this.audio.peek());
+    const needVideo = want.camera && !live(this.video.peek());
+    if (!needAudio && !needVideo) return;
+    const stream = await getMedia(
+      needAudio ? { ...AUDIO, ...exact(this.chosen.peek().microphone) } : false,
+      needVideo ? { ...VIDEO, ...(this.chosen.peek().camera ? exact(this.chosen.peek().camera) : { facingMode: "user" }) } : false,
+    );
+    if (turn !== this.#turn) {
+      for (const track of stream.getTracks()) track.stop();
+      return;
+    }
+    const [audio] = stream.getAudioTracks();
+    const [video] = stream.getVideoTracks();
+    if (audio) this.audio.value = audio;
+    if (video) this.#setVideo(video);
+    this.onTracks();
+    this.devices.value = (await navigator.mediaDevices.enumerateDevices()).filter((d) => d.deviceId !== "");
+  }
+
+  async choose(kind: "camera" | "microphone", deviceId: string): Promise<void> {
+    this.chosen.value = { ...this.chosen.peek(), [kind]: deviceId };
+    if (kind === "camera" && this.video.peek()) {
+      this.closeCamera();
+      await this.open({ camera: true });
+    } else if (kind === "microphone" && this.audio.peek()) {
+      const enabled = this.audio.peek()?.enabled ?? true;
+      this.audio.peek()?.stop();
+      this.audio.value = null;
+      await this.open({ camera: false });
+      this.enableAudio(enabled);
+    }
+  }
+
+  enableAudio(enabled: boolean): void {
+    const track = this.audio.peek();
+    if (track) track.enabled = enabled;
+  }
+
+  closeCamera(): void {
+    this.video.peek()?.stop();
+    this.video.value = null;
+    this.onTracks();
+  }
+
+  stop(): void {
+    this.#turn += 1;
+    for (const track of [this.audio.peek(), this.video.peek()]) track?.stop();
+    this.audio.value = null;
+    this.video.value = null;
+    this.onTracks();
+  }
+
+  #setVideo(track: MediaStreamTrack): void {
+    this.video.value = track;
+    track.contentHint = "motion";
+    track.addEventListener("ended", () => {
+      if (this.video.peek() !== track) return;
+      this.closeCamera();
+      this.onCameraLost();
+    });
+  }
+}
+
+function live(track: MediaStreamTrack | null): boolean {
+  return track?.readyState === "live";
+}
+
+function exact(deviceId: string | undefined): MediaTrackConstraints {
+  return deviceId ? { deviceId: { exact: deviceId } } : {};
+}
+
+async function getMedia(audio: MediaTrackConstraints | false, video: MediaTrackConstraints | false): Promise<MediaStream> {
+  // Not every browser defines it: it is missing where the page is not a secure context.
+  if (!(navigator.mediaDevices as MediaDevices | undefined)?.getUserMedia) throw new Error(t.noMediaDevices);
+  try {
+    return await navigator.mediaDevices.getUserMedia({ audio, video });
+  } catch (error) {
+    throw new Error(await sentence(error, audio !== false, video !== false));
+  }
+}
+
+async function sentence(error: unknown, audio: boolean, video: boolean): Promise<string> {
+  const name = error instanceof DOMException ? error.name : "";
+  // One call asks for both, and the browser does not say which of them failed.
+  const devices = await navigator.mediaDevices.enumerateDevices().catch(() => []);
+  const has = (kind: string) => devices.some((d) => d.kind === kind);
+  switch (name) {
+    case "NotAllowedError":
+    case "SecurityError":
+      return video && !audio ? t.cameraRefused : video ? `${t.microphoneRefused} ${t.cameraRefused}` : t.microphoneRefused;
+    case "NotFoundError":
+    case "OverconstrainedError":
+      return audio && !has("audioinput") ? t.noMicrophone : video ? t.noCamera : t.noMicrophone;
+    case "NotReadableError":
+    case "AbortError":
+      return t.deviceBusy;
+    default:
+      return t.deviceFailed(error instanceof Error ? error.message : String(error));
+  }
+}

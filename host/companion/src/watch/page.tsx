@@ -1,0 +1,96 @@
+// The audience's page: the programme, and the way to ask for more. Someone whom the host invites goes on air right here.
+
+import { computed, effect, useSignal, useSignalEffect } from "@preact/signals";
+import { GuestPage, Invitation } from "../guest/page";
+import type { GuestShow } from "../guest/show";
+import { t } from "../i18n";
+import { ErrorBox, Field, Replaced } from "../ui/common";
+import { Programme } from "../ui/programme";
+
+/** Asks for the programme with each new connection, whose box forgot the session of the old one, and after being on air. */
+export function keepWatching(show: GuestShow): void {
+  const turn = computed(() => {
+    const link = show.link.value;
+    const idle = link?.state.value === "up" && !show.onShow.value && !show.busy.value;
+    return idle ? `${link.epoch.value} ${show.ended.value}` : null;
+  });
+  effect(() => {
+    if (turn.value !== null) show.media.peek()?.watch();
+  });
+}
+
+export function WatchPage({ show }: { show: GuestShow }) {
+  if (show.onShow.value) return <GuestPage show={show} />;
+  const link = show.link.value;
+  const down = link?.state.value === "down";
+  return (
+    <main class="guest on-show">
+      <header>
+        <h1>{link?.room.value?.title || t.watchTitle}</h1>
+      </header>
+      <div class="standing">
+        <p role="status" class={down ? "status reconnecting" : "status idle"}>
+          {down ? t.status.reconnecting : ""}
+        </p>
+        <div class="below" aria-live="polite">
+          {show.words.value && <p class="words">{show.words.value}</p>}
+        </div>
+      </div>
+      <ErrorBox message={show.error.value} onDismiss={() => (show.error.value = null)} />
+      {link?.state.value === "replaced" && <Replaced />}
+      {show.invitation.value && <Invitation show={show} />}
+      {link ? <Watching show={show} /> : <Enter show={show} />}
+    </main>
+  );
+}
+
+function Watching({ show }: { show: GuestShow }) {
+  const media = show.media.value;
+  const error = media?.error.value;
+  return (
+    <section class="show" aria-label={t.programme}>
+      <Programme stream={media?.stream.value ?? null} />
+      {error && (
+        <div class="error" role="alert">
+          <p>{error}</p>
+          <button type="button" class="quiet" onClick={() => media.watch()}>
+            {t.tryAgain}
+          </button>
+        </div>
+      )}
+      <div class="actions">
+        <a class="button primary" href={`/join${location.search}`}>
+          {t.askToJoin}
+        </a>
+      </div>
+    </section>
+  );
+}
+
+function Enter({ show }: { show: GuestShow }) {
+  const name = useSignal("");
+  useSignalEffect(() => {
+    const known = show.credentials.value?.name;
+    if (known) name.value = known;
+  });
+  return (
+    <form
+      class="ask"
+      onSubmit={(e) => {
+        e.preventDefault();
+        void show.watch(name.value);
+      }}
+    >
+      <p class="lead">{t.watchLead}</p>
+      <Field label={t.yourName} value={name.value} maxLength={40} autoComplete="name" onInput={(v) => (name.value = v)} />
+      <div class="actions">
+        <button type="submit" class="primary" disabled={show.busy.value}>
+          {t.watch}
+        </button>
+        <a class="button" href={`/join${location.search}`}>
+          {t.askToJoin}
+        </a>
+      </div>
+    </form>
+  );
+}

@@ -29,7 +29,8 @@ run: deps-run build
 test: deps-test test-companion test-rust test-browser vm-test
 
 bench: deps-run $(companion)/dist
-	cargo bench $(cargo_flags) --workspace
+	cargo build $(cargo_flags) --release -p daisd
+	cargo bench $(cargo_flags) -p gstdais -p dais --benches
 
 vm-test: deps-test build
 	time board/vm/test $(binaries)

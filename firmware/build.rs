@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    let dist = Path::new(&env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../host/companion/dist");
+    let dist = Path::new(&env::var("CARGO_MANIFEST_DIR").unwrap_or_default())
+        .join("../host/companion/dist");
     let out = PathBuf::from(env::var("OUT_DIR").unwrap_or_default()).join("companion");
     println!("cargo::rerun-if-changed={}", dist.display());
     if out.exists() {
@@ -17,9 +18,14 @@ fn main() -> io::Result<()> {
     if dist.join("index.html").exists() {
         copy(&dist, &out)
     } else {
-        println!("cargo::warning=the companion is not built: run `make companion`, or the box serves a page that says so");
+        println!(
+            "cargo::warning=the companion is not built: run `make companion`, or the box serves a page that says so"
+        );
         for page in ["index.html", "join.html", "watch.html"] {
-            fs::write(out.join(page), "<!doctype html><title>Dais</title><p>This box was built without its companion. Run <code>make companion</code> and build again.")?;
+            fs::write(
+                out.join(page),
+                "<!doctype html><title>Dais</title><p>This box was built without its companion. Run <code>make companion</code> and build again.",
+            )?;
         }
         Ok(())
     }

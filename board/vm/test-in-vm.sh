@@ -55,7 +55,7 @@ say "the box runs as $(ps -o user= -C daisd), its programme moves"
 
 # A console, as anybody's program would be one: HTTP to pair, MQTT to talk.
 code=$(journalctl -u daisd -o cat --no-pager | sed -n 's/.*pairing_code="\{0,1\}\([0-9]\{6\}\).*/\1/p' | head -n 1)
-curl -sS --fail-with-body -m 20 -H 'content-type: application/json' -d "{\"code\":\"$code\",\"name\":\"VM\"}" \
+curl -sS --fail-with-body -m 60 -H 'content-type: application/json' -d "{\"code\":\"$code\",\"name\":\"VM\"}" \
   http://127.0.0.1:8080/api/pair >console.json
 call() { # call METHOD PARAMS: prints the result, or fails with the error
   topic=dais/v1/$(jq -r .box console.json)/host/$(jq -r .user_id console.json)

@@ -84,7 +84,11 @@ const TAKEOVER_MS: u64 = 2_000;
 
 impl Appliance {
     /// Runs the box until `stop` says so, then ends recordings and says good-bye.
-    pub async fn run(parts: Parts, mut inbox: Inbox, mut stop: watch::Receiver<bool>) -> Result<(), JournalError> {
+    pub async fn run(
+        parts: Parts,
+        mut inbox: Inbox,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), JournalError> {
         let (done, mut results) = mpsc::unbounded_channel();
         let mut this = Self::new(parts, done);
         this.restore_media()?;
@@ -112,7 +116,20 @@ impl Appliance {
     }
 
     fn new(parts: Parts, done: mpsc::UnboundedSender<Done>) -> Self {
-        let Parts { config, clock, room, journal, control, studio, destinations, broker, book, health, origin, moving } = parts;
+        let Parts {
+            config,
+            clock,
+            room,
+            journal,
+            control,
+            studio,
+            destinations,
+            broker,
+            book,
+            health,
+            origin,
+            moving,
+        } = parts;
         Self {
             vitals: Vitals::new(clock, health, moving),
             signals: Signals::new(studio.clone(), done),
@@ -153,7 +170,11 @@ impl Appliance {
             }
             Incoming::Disconnected { why } => {
                 tracing::warn!(why, "the connection to the broker was lost; trying again");
-                self.vitals.alarm("broker", format!("Phones cannot reach the box: {why} The box tries again by itself."), self.clock.now_ms());
+                self.vitals.alarm(
+                    "broker",
+                    format!("Phones cannot reach the box: {why} The box tries again by itself."),
+                    self.clock.now_ms(),
+                );
                 Ok(())
             }
             Incoming::Request(request) => self.on_request(request),
@@ -171,7 +192,9 @@ impl Appliance {
 
     /// A client logged in.
     fn on_seen(&mut self, who: &Identity) -> Result<(), JournalError> {
-        let Some(Caller::Guest(user)) = caller(who) else { return Ok(()) };
+        let Some(Caller::Guest(user)) = caller(who) else {
+            return Ok(());
+        };
         if self.is_live(&user) {
             self.taken_over.insert(user.clone(), self.clock.now_ms());
         }
@@ -183,7 +206,9 @@ impl Appliance {
     }
 
     fn see(&mut self, who: &Identity, user: Id) -> Result<(), JournalError> {
-        let Some(name) = self.book.name_of(who).or_else(|| user.parse::<Name>().ok()) else { return Ok(()) };
+        let Some(name) = self.book.name_of(who).or_else(|| user.parse::<Name>().ok()) else {
+            return Ok(());
+        };
         self.apply(Input::Seen { user, name }, None)
     }
 
@@ -191,7 +216,9 @@ impl Appliance {
         let now = self.clock.now_ms();
         self.taken_over.retain(|_, at| *at + TAKEOVER_MS > now);
         self.stop_watching(who);
-        let Some(Caller::Guest(user)) = caller(who) else { return Ok(()) };
+        let Some(Caller::Guest(user)) = caller(who) else {
+            return Ok(());
+        };
         if self.taken_over.remove(&user).is_some() {
             // The old connection's will: its successor is live.
             return Ok(());
@@ -218,14 +245,22 @@ impl Appliance {
         }
     }
 
-    fn carry_out(&mut self, effect: Effect, envelope: Option<&Envelope>) -> Result<(), JournalError> {
+    fn carry_out(
+        &mut self,
+        effect: Effect,
+        envelope: Option<&Envelope>,
+    ) -> Result<(), JournalError> {
         match effect {
             Effect::Reply { result, .. } => {
                 if let Some(envelope) = envelope {
                     self.control.reply(envelope, result);
                 }
             }
-            Effect::Tell { to, notification, rev } => match to {
+            Effect::Tell {
+                to,
+                notification,
+                rev,
+            } => match to {
                 Recipient::Guest(user) => self.tell_guest(&user, &notification, rev),
                 Recipient::Hosts => self.control.tell_hosts(&notification, rev),
                 Recipient::Everyone => {
@@ -235,7 +270,11 @@ impl Appliance {
                     }
                 }
             },
-            Effect::OpenMedia { user, session, camera } => return self.open_guest(user, session, camera),
+            Effect::OpenMedia {
+                user,
+                session,
+                camera,
+            } => return self.open_guest(user, session, camera),
             Effect::CloseMedia { session } => self.close_session(&session),
             Effect::Evict { user } => self.evict(&user),
         }
@@ -309,7 +348,14 @@ impl Appliance {
         if self.vitals.alarm(what, advice.clone(), self.clock.now_ms()) {
             tracing::warn!(what, advice, "alarm");
             let rev = self.room.next_rev();
-            self.control.tell_hosts(&Notification::Alarm { what: what.into(), since_ms: 0, advice }, rev);
+            self.control.tell_hosts(
+                &Notification::Alarm {
+                    what: what.into(),
+                    since_ms: 0,
+                    advice,
+                },
+                rev,
+            );
         }
     }
 
@@ -317,8 +363,18 @@ impl Appliance {
         let Some(changed) = changed else { return };
         let rev = self.room.next_rev();
         let notification = match changed {
-            Changed::Output { output_id, state, error } => Notification::OutputChanged { output_id, state, error },
-            Changed::Record { state, file, error } => Notification::RecordChanged { state, file, error },
+            Changed::Output {
+                output_id,
+                state,
+                error,
+            } => Notification::OutputChanged {
+                output_id,
+                state,
+                error,
+            },
+            Changed::Record { state, file, error } => {
+                Notification::RecordChanged { state, file, error }
+            }
         };
         self.control.tell_hosts(&notification, rev);
         self.publish_outputs();
@@ -326,17 +382,35 @@ impl Appliance {
 
     fn publish_outputs(&mut self) {
         let free = self.vitals.disk_free();
-        self.control.publish_outputs(&self.destinations.snapshot(self.room.rev(), self.clock.now_ms(), free));
+        self.control.publish_outputs(&self.destinations.snapshot(
+            self.room.rev(),
+            self.clock.now_ms(),
+            free,
+        ));
     }
 
     fn on_levels(&mut self, levels: &[dais_studio::api::Level]) -> Result<(), JournalError> {
-        let seats = levels.iter().map(|l| dais_protocol::Meter { seat: l.seat, level_db: l.level_db, peak_db: l.peak_db, speaking: l.speaking });
-        self.control.publish_meters(&dais_protocol::Meters { rev: self.room.rev(), seats: seats.collect() });
+        let seats = levels.iter().map(|l| dais_protocol::Meter {
+            seat: l.seat,
+            level_db: l.level_db,
+            peak_db: l.peak_db,
+            speaking: l.speaking,
+        });
+        self.control.publish_meters(&dais_protocol::Meters {
+            rev: self.room.rev(),
+            seats: seats.collect(),
+        });
         for level in levels.iter().filter(|level| level.seat != 0) {
             if self.speaking.insert(level.seat, level.speaking) != Some(level.speaking)
                 && let Ok(seat) = Seat::try_from(f64::from(level.seat))
             {
-                self.apply(Input::Speaking { seat, speaking: level.speaking }, None)?;
+                self.apply(
+                    Input::Speaking {
+                        seat,
+                        speaking: level.speaking,
+                    },
+                    None,
+                )?;
             }
         }
         Ok(())
@@ -346,13 +420,27 @@ impl Appliance {
         let now = self.clock.now_ms();
         let watchers = self.sessions.values().filter(|owner| !owner.on_air).count();
         let studio = self.studio.health();
-        let trouble = self.vitals.measure(&studio, self.destinations.folder(), watchers, self.control.dropped, self.control.link(), self.room.rev());
+        let trouble = self.vitals.measure(
+            &studio,
+            self.destinations.folder(),
+            watchers,
+            self.control.dropped,
+            self.control.link(),
+            self.room.rev(),
+        );
         for (what, advice) in trouble {
             self.raise(&what, advice);
         }
         self.control.publish_health(&self.vitals.health());
-        if self.vitals.disk_free().is_some_and(|free| free < crate::destinations::DISK_FLOOR_BYTES) && self.destinations.is_recording() {
-            tracing::error!("the disk is full: the recording is ended while it can still be finished");
+        if self
+            .vitals
+            .disk_free()
+            .is_some_and(|free| free < crate::destinations::DISK_FLOOR_BYTES)
+            && self.destinations.is_recording()
+        {
+            tracing::error!(
+                "the disk is full: the recording is ended while it can still be finished"
+            );
             if let Err(error) = self.destinations.stop_record() {
                 tracing::error!(%error, "the recording could not be ended");
             }
@@ -377,8 +465,13 @@ impl Appliance {
             self.studio.close(&session);
         }
         let studio = self.studio.clone();
-        if tokio::task::spawn_blocking(move || studio.end()).await.is_err() {
-            tracing::error!("the studio did not end in order; the recording may miss its index, but plays");
+        if tokio::task::spawn_blocking(move || studio.end())
+            .await
+            .is_err()
+        {
+            tracing::error!(
+                "the studio did not end in order; the recording may miss its index, but plays"
+            );
         }
         let _ = tokio::time::timeout(FAREWELL, self.control.link().stop()).await;
         Ok(())
@@ -396,5 +489,8 @@ fn caller(who: &Identity) -> Option<Caller> {
 }
 
 fn guest(user: &Id) -> Identity {
-    Identity { role: Role::Guest, id: user.to_string() }
+    Identity {
+        role: Role::Guest,
+        id: user.to_string(),
+    }
 }

@@ -69,7 +69,9 @@ pub enum BookError {
     TooManyWrong,
     #[error("This invite is unknown, used up or expired. Ask the host for a new one.")]
     BadInvite,
-    #[error("This box knows too many {0} already. Remove some, or wait until the credentials of others end.")]
+    #[error(
+        "This box knows too many {0} already. Remove some, or wait until the credentials of others end."
+    )]
     Full(&'static str),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -84,19 +86,32 @@ pub struct Admission {
 
 impl Book {
     /// Opens the book of `store`. Each successful log-in of a client is told to `seen`.
-    pub fn open(store: Store, clock: Clock, seen: tokio::sync::mpsc::UnboundedSender<Identity>) -> Result<Self, StoreError> {
+    pub fn open(
+        store: Store,
+        clock: Clock,
+        seen: tokio::sync::mpsc::UnboundedSender<Identity>,
+    ) -> Result<Self, StoreError> {
         let mut state: State = store.load()?.unwrap_or_default();
-        let away = state.saved.take().map_or(0, |then| BootTime::now().since_ms(&then));
+        let away = state
+            .saved
+            .take()
+            .map_or(0, |then| BootTime::now().since_ms(&then));
         let now = clock.now_ms();
         let resume = |left: u64| left.checked_sub(away).map(|left| now + left);
-        state.guests.retain(|_, guest| match guest.ends_ms.and_then(resume) {
-            Some(end) => {
-                guest.ends_ms = Some(end);
-                true
-            }
-            None => false,
+        state
+            .guests
+            .retain(|_, guest| match guest.ends_ms.and_then(resume) {
+                Some(end) => {
+                    guest.ends_ms = Some(end);
+                    true
+                }
+                None => false,
+            });
+        state.invites.retain(|_, invite| {
+            resume(invite.ends_ms)
+                .map(|end| invite.ends_ms = end)
+                .is_some()
         });
-        state.invites.retain(|_, invite| resume(invite.ends_ms).map(|end| invite.ends_ms = end).is_some());
         Ok(Self {
             state: RwLock::new(state),
             wrong: Mutex::default(),
@@ -130,7 +145,10 @@ impl Book {
             if wrong.len() >= WRONG_CODES {
                 return Err(BookError::TooManyWrong);
             }
-            if !same(&digest(code.trim().as_bytes()), &digest(self.pairing_code.as_bytes())) {
+            if !same(
+                &digest(code.trim().as_bytes()),
+                &digest(self.pairing_code.as_bytes()),
+            ) {
                 wrong.push_back(now);
                 return Err(BookError::WrongCode);
             }
@@ -146,26 +164,45 @@ impl Book {
     /// A new guest, for whoever holds an invite.
     pub fn join(&self, invite: &Token, name: Name) -> Result<Admission, BookError> {
         self.change(|state, now| {
-            state.guests.retain(|_, guest| guest.ends_ms.is_none_or(|end| end > now));
+            state
+                .guests
+                .retain(|_, guest| guest.ends_ms.is_none_or(|end| end > now));
             state.invites.retain(|_, open| open.ends_ms > now);
-            let open = state.invites.get_mut(invite).filter(|open| open.uses_left != Some(0)).ok_or(BookError::BadInvite)?;
+            let open = state
+                .invites
+                .get_mut(invite)
+                .filter(|open| open.uses_left != Some(0))
+                .ok_or(BookError::BadInvite)?;
             if state.guests.len() >= MAX_GUESTS {
                 return Err(BookError::Full("guests"));
             }
             open.uses_left = open.uses_left.map(|left| left - 1);
-            Ok(admit(&mut state.guests, Role::Guest, name, Some(now + GUEST_TTL_MS)))
+            Ok(admit(
+                &mut state.guests,
+                Role::Guest,
+                name,
+                Some(now + GUEST_TTL_MS),
+            ))
         })
     }
 
     pub fn invite(&self, uses: Option<u32>, ttl_s: Option<u32>) -> Result<Token, BookError> {
         self.change(|state, now| {
-            state.invites.retain(|_, open| open.ends_ms > now && open.uses_left != Some(0));
+            state
+                .invites
+                .retain(|_, open| open.ends_ms > now && open.uses_left != Some(0));
             if state.invites.len() >= MAX_INVITES {
                 return Err(BookError::Full("invites"));
             }
             let invite = Token::random();
             let ends_ms = now + ttl_s.map_or(INVITE_TTL_MS, |s| u64::from(s) * 1000);
-            state.invites.insert(invite.clone(), Open { uses_left: uses, ends_ms });
+            state.invites.insert(
+                invite.clone(),
+                Open {
+                    uses_left: uses,
+                    ends_ms,
+                },
+            );
             Ok(invite)
         })
     }
@@ -185,17 +222,32 @@ impl Book {
 
     pub fn name_of(&self, who: &Identity) -> Option<Name> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.of(who.role)?.get(who.id.as_str()).map(|entry| entry.name.clone())
+        state
+            .of(who.role)?
+            .get(who.id.as_str())
+            .map(|entry| entry.name.clone())
     }
 
-    fn change<T>(&self, act: impl FnOnce(&mut State, u64) -> Result<T, BookError>) -> Result<T, BookError> {
+    fn change<T>(
+        &self,
+        act: impl FnOnce(&mut State, u64) -> Result<T, BookError>,
+    ) -> Result<T, BookError> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now_ms();
         let done = act(&mut state, now)?;
         let left = |end: u64| end.saturating_sub(now);
-        let mut file = State { saved: Some(BootTime::now()), hosts: state.hosts.clone(), guests: state.guests.clone(), invites: state.invites.clone() };
-        file.guests.values_mut().for_each(|guest| guest.ends_ms = guest.ends_ms.map(left));
-        file.invites.values_mut().for_each(|open| open.ends_ms = left(open.ends_ms));
+        let mut file = State {
+            saved: Some(BootTime::now()),
+            hosts: state.hosts.clone(),
+            guests: state.guests.clone(),
+            invites: state.invites.clone(),
+        };
+        file.guests
+            .values_mut()
+            .for_each(|guest| guest.ends_ms = guest.ends_ms.map(left));
+        file.invites
+            .values_mut()
+            .for_each(|open| open.ends_ms = left(open.ends_ms));
         self.store.save(&file)?;
         Ok(done)
     }
@@ -211,10 +263,29 @@ impl State {
     }
 }
 
-fn admit(entries: &mut BTreeMap<Id, Entry>, role: Role, name: Name, ends_ms: Option<u64>) -> Admission {
+fn admit(
+    entries: &mut BTreeMap<Id, Entry>,
+    role: Role,
+    name: Name,
+    ends_ms: Option<u64>,
+) -> Admission {
     let (id, password) = (Id::random(), token());
-    entries.insert(id.clone(), Entry { name, hash: digest(password.as_bytes()), ends_ms });
-    Admission { who: Identity { role, id: id.to_string() }, id, password }
+    entries.insert(
+        id.clone(),
+        Entry {
+            name,
+            hash: digest(password.as_bytes()),
+            ends_ms,
+        },
+    );
+    Admission {
+        who: Identity {
+            role,
+            id: id.to_string(),
+        },
+        id,
+        password,
+    }
 }
 
 fn token() -> String {
@@ -254,7 +325,12 @@ mod tests {
     use super::*;
 
     fn book(folder: &std::path::Path) -> Book {
-        Book::open(Store::new(folder, "book.json"), Clock::start(), tokio::sync::mpsc::unbounded_channel().0).unwrap()
+        Book::open(
+            Store::new(folder, "book.json"),
+            Clock::start(),
+            tokio::sync::mpsc::unbounded_channel().0,
+        )
+        .unwrap()
     }
 
     fn name() -> Name {
@@ -265,13 +341,26 @@ mod tests {
     fn the_sixth_wrong_code_of_a_minute_is_refused_unseen() {
         let folder = tempfile::tempdir().unwrap();
         let book = book(folder.path());
-        let wrong = if book.pairing_code() == "000000" { "000001" } else { "000000" };
+        let wrong = if book.pairing_code() == "000000" {
+            "000001"
+        } else {
+            "000000"
+        };
         for _ in 0..5 {
-            assert!(matches!(book.pair(wrong, name()), Err(BookError::WrongCode)));
+            assert!(matches!(
+                book.pair(wrong, name()),
+                Err(BookError::WrongCode)
+            ));
         }
-        assert!(matches!(book.pair(wrong, name()), Err(BookError::TooManyWrong)));
+        assert!(matches!(
+            book.pair(wrong, name()),
+            Err(BookError::TooManyWrong)
+        ));
         let right = book.pairing_code().to_owned();
-        assert!(matches!(book.pair(&right, name()), Err(BookError::TooManyWrong)));
+        assert!(matches!(
+            book.pair(&right, name()),
+            Err(BookError::TooManyWrong)
+        ));
     }
 
     #[test]
@@ -283,19 +372,37 @@ mod tests {
         let guest = first.join(&invite, name()).unwrap();
         let second = book(folder.path());
         for admission in [&host, &guest] {
-            assert_eq!(second.authenticate(&admission.who.username(), admission.password.as_bytes()), Some(admission.who.clone()));
-            assert_eq!(second.authenticate(&admission.who.username(), b"guess"), None);
+            assert_eq!(
+                second.authenticate(&admission.who.username(), admission.password.as_bytes()),
+                Some(admission.who.clone())
+            );
+            assert_eq!(
+                second.authenticate(&admission.who.username(), b"guess"),
+                None
+            );
         }
-        assert!(matches!(second.join(&invite, name()), Err(BookError::BadInvite)));
-        assert!(!std::fs::read_to_string(folder.path().join("book.json")).unwrap().contains(&host.password));
+        assert!(matches!(
+            second.join(&invite, name()),
+            Err(BookError::BadInvite)
+        ));
+        assert!(
+            !std::fs::read_to_string(folder.path().join("book.json"))
+                .unwrap()
+                .contains(&host.password)
+        );
     }
 
     #[test]
     fn a_host_cannot_log_in_with_a_guests_password() {
         let folder = tempfile::tempdir().unwrap();
         let book = book(folder.path());
-        let guest = book.join(&book.invite(None, None).unwrap(), name()).unwrap();
-        assert_eq!(book.authenticate(&format!("host-{}", guest.id), guest.password.as_bytes()), None);
+        let guest = book
+            .join(&book.invite(None, None).unwrap(), name())
+            .unwrap();
+        assert_eq!(
+            book.authenticate(&format!("host-{}", guest.id), guest.password.as_bytes()),
+            None
+        );
         assert_eq!(book.authenticate("box", guest.password.as_bytes()), None);
     }
 
@@ -306,9 +413,15 @@ mod tests {
         let invite = book.invite(None, None).unwrap();
         let guest = book.join(&invite, name()).unwrap();
         book.ban(&guest.id).unwrap();
-        assert_eq!(book.authenticate(&guest.who.username(), guest.password.as_bytes()), None);
+        assert_eq!(
+            book.authenticate(&guest.who.username(), guest.password.as_bytes()),
+            None
+        );
         assert!(book.revoke_invite(&invite).unwrap());
         assert!(!book.revoke_invite(&invite).unwrap());
-        assert!(matches!(book.join(&invite, name()), Err(BookError::BadInvite)));
+        assert!(matches!(
+            book.join(&invite, name()),
+            Err(BookError::BadInvite)
+        ));
     }
 }

@@ -10,7 +10,9 @@ pub struct Clock {
 
 impl Clock {
     pub fn start() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 
     pub fn now_ms(&self) -> u64 {
@@ -33,15 +35,29 @@ pub struct BootTime {
 impl BootTime {
     /// Now. Where the kernel does not tell, every reading is of a boot of its own.
     pub fn now() -> Self {
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .unwrap_or_default()
+            .trim()
+            .to_owned();
         let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
-        let seconds: f64 = uptime.split(' ').next().and_then(|s| s.parse().ok()).unwrap_or(0.0);
-        Self { boot, ms: (seconds * 1000.0) as u64 }
+        let seconds: f64 = uptime
+            .split(' ')
+            .next()
+            .and_then(|s| s.parse().ok())
+            .unwrap_or(0.0);
+        Self {
+            boot,
+            ms: (seconds * 1000.0) as u64,
+        }
     }
 
     /// How long ago `earlier` was; 0 where the machine was restarted in between, since nobody counted then.
     pub fn since_ms(&self, earlier: &Self) -> u64 {
-        if self.boot.is_empty() || self.boot != earlier.boot { 0 } else { self.ms.saturating_sub(earlier.ms) }
+        if self.boot.is_empty() || self.boot != earlier.boot {
+            0
+        } else {
+            self.ms.saturating_sub(earlier.ms)
+        }
     }
 }
 
@@ -51,7 +67,10 @@ mod tests {
 
     #[test]
     fn time_goes_on_within_a_boot_and_stands_still_across_one() {
-        let at = |boot: &str, ms| BootTime { boot: boot.into(), ms };
+        let at = |boot: &str, ms| BootTime {
+            boot: boot.into(),
+            ms,
+        };
         assert_eq!(at("a", 5000).since_ms(&at("a", 2000)), 3000);
         assert_eq!(at("b", 5000).since_ms(&at("a", 2000)), 0);
         assert_eq!(at("a", 1000).since_ms(&at("a", 2000)), 0);

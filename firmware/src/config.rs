@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use dais_protocol::{IceServer, Id, MaxGuests, Name, Secret};
 use dais_studio::StudioConfig;
-use dais_studio::config::{CaptureConfig, IceConfig, ProgrammeConfig, ReturnsConfig, SessionsConfig};
+use dais_studio::config::{
+    CaptureConfig, IceConfig, ProgrammeConfig, ReturnsConfig, SessionsConfig,
+};
 use serde::Deserialize;
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -102,49 +104,78 @@ pub struct OutputsConfig {
 
 impl Default for BoxConfig {
     fn default() -> Self {
-        Self { id: literal("dais"), data_dir: "/var/lib/dais".into() }
+        Self {
+            id: literal("dais"),
+            data_dir: "/var/lib/dais".into(),
+        }
     }
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([0, 0, 0, 0], 8080)), public_url: None }
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            public_url: None,
+        }
     }
 }
 
 impl Default for MqttConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([0, 0, 0, 0], 1883)), max_connections: 2000 }
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 1883)),
+            max_connections: 2000,
+        }
     }
 }
 
 impl Default for RoomConfig {
     fn default() -> Self {
-        Self { title: literal("Dais"), host_name: literal("Host"), max_guests: MaxGuests::default(), accepting: true }
+        Self {
+            title: literal("Dais"),
+            host_name: literal("Host"),
+            max_guests: MaxGuests::default(),
+            accepting: true,
+        }
     }
 }
 
 impl Default for OutputsConfig {
     fn default() -> Self {
-        Self { recordings: None, max_outputs: 4 }
+        Self {
+            recordings: None,
+            max_outputs: 4,
+        }
     }
 }
 
 /// A literal of this file as a bounded value; the tests parse every one of them.
-#[allow(clippy::expect_used, reason = "only literals of this file come here, and the test of the defaults builds each")]
+#[allow(
+    clippy::expect_used,
+    reason = "only literals of this file come here, and the test of the defaults builds each"
+)]
 fn literal<T: std::str::FromStr>(text: &str) -> T
 where
     T::Err: std::fmt::Debug,
 {
-    text.parse().expect("a default of the settings is within its bounds")
+    text.parse()
+        .expect("a default of the settings is within its bounds")
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("The settings file {path} cannot be read: {source}. Name one with --config FILE.")]
-    Unreadable { path: PathBuf, source: std::io::Error },
+    Unreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("{path}:{line}: {key}{why}")]
-    Mistake { path: PathBuf, line: usize, key: Key, why: String },
+    Mistake {
+        path: PathBuf,
+        line: usize,
+        key: Key,
+        why: String,
+    },
 }
 
 /// The key of a mistake, where there is one: `programme.fps: `.
@@ -162,44 +193,78 @@ impl std::fmt::Display for Key {
 
 impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.into(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.into(),
+            source,
+        })?;
         Self::parse(path, &text)
     }
 
     /// Parses and checks; `path` is only named in errors.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let mistake = |line, key, why: String| ConfigError::Mistake { path: path.into(), line, key: Key(key), why };
-        let document = toml::Deserializer::parse(text)
-            .map_err(|e| mistake(e.span().map_or(1, |s| line_of(text, s.start)), None, e.message().to_owned()))?;
+        let mistake = |line, key, why: String| ConfigError::Mistake {
+            path: path.into(),
+            line,
+            key: Key(key),
+            why,
+        };
+        let document = toml::Deserializer::parse(text).map_err(|e| {
+            mistake(
+                e.span().map_or(1, |s| line_of(text, s.start)),
+                None,
+                e.message().to_owned(),
+            )
+        })?;
         let config: Self = serde_path_to_error::deserialize(document).map_err(|e| {
             let key = match (e.path().to_string(), unknown_field(e.inner().message())) {
                 (path, _) if path == "." => None,
                 (path, _) => Some(path),
             };
-            mistake(e.inner().span().map_or(1, |s| line_of(text, s.start)), key, e.inner().message().to_owned())
+            mistake(
+                e.inner().span().map_or(1, |s| line_of(text, s.start)),
+                key,
+                e.inner().message().to_owned(),
+            )
         })?;
-        config.check().map_err(|(key, why)| mistake(line_of_key(text, key), Some(key.to_owned()), why))?;
+        config
+            .check()
+            .map_err(|(key, why)| mistake(line_of_key(text, key), Some(key.to_owned()), why))?;
         Ok(config)
     }
 
     /// What no single key can say alone.
     fn check(&self) -> Result<(), (&'static str, String)> {
         if self.broker.mode == BrokerMode::External && self.broker.url.is_none() {
-            return Err(("broker.mode", "an external broker needs broker.url, like \"mqtts://broker.example:8883\"".into()));
+            return Err((
+                "broker.mode",
+                "an external broker needs broker.url, like \"mqtts://broker.example:8883\"".into(),
+            ));
         }
         if self.broker.mode == BrokerMode::Embedded && self.broker.url.is_some() {
-            return Err(("broker.url", "this is only used with broker.mode = \"external\"".into()));
+            return Err((
+                "broker.url",
+                "this is only used with broker.mode = \"external\"".into(),
+            ));
         }
         if self.broker.password.is_some() && self.broker.password_file.is_some() {
-            return Err(("broker.password_file", "give either broker.password or broker.password_file, not both".into()));
+            return Err((
+                "broker.password_file",
+                "give either broker.password or broker.password_file, not both".into(),
+            ));
         }
         if let Some(url) = &self.http.public_url
             && !(url.starts_with("http://") || url.starts_with("https://"))
         {
-            return Err(("http.public_url", format!("\"{url}\" does not begin with http:// or https://")));
+            return Err((
+                "http.public_url",
+                format!("\"{url}\" does not begin with http:// or https://"),
+            ));
         }
         if !(1..=16).contains(&self.outputs.max_outputs) {
-            return Err(("outputs.max_outputs", format!("{} is not between 1 and 16", self.outputs.max_outputs)));
+            return Err((
+                "outputs.max_outputs",
+                format!("{} is not between 1 and 16", self.outputs.max_outputs),
+            ));
         }
         self.studio().check().map_err(|error| match error {
             dais_studio::StudioError::Config { key, what } => (key, what),
@@ -218,14 +283,21 @@ impl Config {
     }
 
     pub fn recordings(&self) -> PathBuf {
-        self.outputs.recordings.clone().unwrap_or_else(|| self.identity.data_dir.join("recordings"))
+        self.outputs
+            .recordings
+            .clone()
+            .unwrap_or_else(|| self.identity.data_dir.join("recordings"))
     }
 
     /// What guests are told to reach the box through.
     pub fn ice_servers(&self) -> Vec<IceServer> {
         // Browsers write `stun:host`, GStreamer `stun://host`: one setting serves both.
         let browser_form = |url: &str| url.replacen("://", ":", 1);
-        let stun = self.ice.stun.iter().map(|url| IceServer { urls: vec![browser_form(url)], username: None, credential: None });
+        let stun = self.ice.stun.iter().map(|url| IceServer {
+            urls: vec![browser_form(url)],
+            username: None,
+            credential: None,
+        });
         let turn = self.ice.turn.iter().map(|turn| IceServer {
             urls: vec![browser_form(&turn.url)],
             username: Some(turn.username.clone()),
@@ -240,17 +312,26 @@ fn unknown_field(_message: &str) -> Option<()> {
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count() + 1
+    text.as_bytes()
+        .iter()
+        .take(offset)
+        .filter(|b| **b == b'\n')
+        .count()
+        + 1
 }
 
 /// The line where `section.key` stands, or its section, or 1: for mistakes that show only when keys are seen together.
 fn line_of_key(text: &str, key: &str) -> usize {
-    let Ok(document) = toml::de::DeTable::parse(text) else { return 1 };
+    let Ok(document) = toml::de::DeTable::parse(text) else {
+        return 1;
+    };
     let mut line = 1;
     let mut table = document.get_ref();
     // "programme.width and programme.height": the first of them.
     for part in key.split_whitespace().next().unwrap_or(key).split('.') {
-        let Some((name, value)) = table.iter().find(|(name, _)| name.get_ref() == part) else { break };
+        let Some((name, value)) = table.iter().find(|(name, _)| name.get_ref() == part) else {
+            break;
+        };
         line = line_of(text, name.span().start);
         match value.get_ref() {
             toml::de::DeValue::Table(inner) => table = inner,
@@ -266,7 +347,9 @@ mod tests {
     use super::*;
 
     fn complaint(text: &str) -> String {
-        Config::parse(Path::new("dais.toml"), text).expect_err("a mistake was taken").to_string()
+        Config::parse(Path::new("dais.toml"), text)
+            .expect_err("a mistake was taken")
+            .to_string()
     }
 
     #[test]
@@ -284,21 +367,34 @@ mod tests {
             .map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n")
             .collect();
         let whole = Config::parse(Path::new("dais.example.toml"), &text).unwrap();
-        assert!(whole.broker.url.is_some() && !whole.ice.turn.is_empty() && whole.http.public_url.is_some());
+        assert!(
+            whole.broker.url.is_some()
+                && !whole.ice.turn.is_empty()
+                && whole.http.public_url.is_some()
+        );
     }
 
     #[test]
     fn a_mistake_names_file_line_and_key() {
         let unknown = complaint("[http]\nlisten = \"127.0.0.1:80\"\n\n[programme]\nfsp = 30\n");
-        assert!(unknown.starts_with("dais.toml:5: ") && unknown.contains("fsp"), "{unknown}");
+        assert!(
+            unknown.starts_with("dais.toml:5: ") && unknown.contains("fsp"),
+            "{unknown}"
+        );
         let typed = complaint("[programme]\nwidth = 1280\nfps = \"fast\"\n");
         assert!(typed.starts_with("dais.toml:3: programme.fps: "), "{typed}");
         let bound = complaint("[room]\n\nmax_guests = 10\n");
-        assert!(bound.starts_with("dais.toml:3: room.max_guests: ") && bound.contains("1 to 9"), "{bound}");
+        assert!(
+            bound.starts_with("dais.toml:3: room.max_guests: ") && bound.contains("1 to 9"),
+            "{bound}"
+        );
         let syntax = complaint("[room]\ntitle = \n");
         assert!(syntax.starts_with("dais.toml:2: "), "{syntax}");
         let section = complaint("[rooom]\ntitle = \"x\"\n");
-        assert!(section.starts_with("dais.toml:1: ") && section.contains("rooom"), "{section}");
+        assert!(
+            section.starts_with("dais.toml:1: ") && section.contains("rooom"),
+            "{section}"
+        );
     }
 
     #[test]

@@ -73,26 +73,50 @@ impl Rate {
 
 impl Control {
     pub fn new(link: Link, box_id: &dais_protocol::Id) -> Self {
-        Self { link, topics: Topics::new(box_id), box_id: box_id.to_string(), rates: HashMap::new(), dropped: 0 }
+        Self {
+            link,
+            topics: Topics::new(box_id),
+            box_id: box_id.to_string(),
+            rates: HashMap::new(),
+            dropped: 0,
+        }
     }
 
     pub fn receive(&mut self, request: Request, now: u64) -> Received {
-        let Some(down) = request.from.down_topic(&self.box_id) else { return self.drop_it("no such client") };
+        let Some(down) = request.from.down_topic(&self.box_id) else {
+            return self.drop_it("no such client");
+        };
         if request.is_expired() {
             return self.drop_it("it came after its message expiry");
         }
-        let own = |topic: &String| *topic == down || topic.strip_prefix(&down).is_some_and(|rest| rest.starts_with('/'));
-        let foreign = request.response_topic.as_ref().is_some_and(|topic| !own(topic));
+        let own = |topic: &String| {
+            *topic == down
+                || topic
+                    .strip_prefix(&down)
+                    .is_some_and(|rest| rest.starts_with('/'))
+        };
+        let foreign = request
+            .response_topic
+            .as_ref()
+            .is_some_and(|topic| !own(topic));
         let envelope = |id: String, foreign: bool| Envelope {
             from: request.from.clone(),
             id,
-            topic: request.response_topic.clone().filter(|_| !foreign).unwrap_or_else(|| down.clone()),
+            topic: request
+                .response_topic
+                .clone()
+                .filter(|_| !foreign)
+                .unwrap_or_else(|| down.clone()),
             correlation: request.correlation_data.as_ref().map(|data| data.to_vec()),
         };
         let parsed = Inbound::parse(&request.payload);
         let candidate = matches!(&parsed, Ok(Inbound::Request(r)) if matches!(r.call, Ok(Call::MediaCandidate(_))));
         if let Err(wait) = self.take(&request.from, now, candidate) {
-            let error = RpcError::new(Reason::RateLimited, format!("Too many requests. Try again in {wait} ms.")).with("retry_after_ms", json!(wait));
+            let error = RpcError::new(
+                Reason::RateLimited,
+                format!("Too many requests. Try again in {wait} ms."),
+            )
+            .with("retry_after_ms", json!(wait));
             match parsed {
                 Ok(Inbound::Request(r)) => self.reply(&envelope(r.id, foreign), Err(error)),
                 _ => self.dropped += 1,
@@ -101,21 +125,33 @@ impl Control {
         }
         let (id, call) = match parsed {
             Ok(Inbound::SessionGone) => return Received::Gone(request.from.clone()),
-            Ok(Inbound::UnknownNotification(_)) => return self.drop_it("a notification that the box does not know"),
+            Ok(Inbound::UnknownNotification(_)) => {
+                return self.drop_it("a notification that the box does not know");
+            }
             Ok(Inbound::Request(r)) => (Some(r.id), r.call),
             Err(BadEnvelope { id, error }) => (id, Err(error)),
         };
         let checked = if request.retain {
-            Err(RpcError::new(Reason::Retained, "A request with the retain flag is refused: it would act again after a reconnect."))
+            Err(RpcError::new(
+                Reason::Retained,
+                "A request with the retain flag is refused: it would act again after a reconnect.",
+            ))
         } else if foreign {
-            Err(RpcError::new(Reason::InvalidRequest, "The response topic is not the sender's own down, or below it."))
+            Err(RpcError::new(
+                Reason::InvalidRequest,
+                "The response topic is not the sender's own down, or below it.",
+            ))
         } else {
             call
         };
         match (checked, id) {
             (Ok(call), Some(id)) => Received::Call(envelope(id, foreign), call),
             (Err(error), id) => {
-                self.send_reply(&envelope(String::new(), foreign), id.as_deref(), &Err(error));
+                self.send_reply(
+                    &envelope(String::new(), foreign),
+                    id.as_deref(),
+                    &Err(error),
+                );
                 Received::Nothing
             }
             (Ok(_), None) => self.drop_it("a request without an id"),
@@ -125,10 +161,15 @@ impl Control {
     fn take(&mut self, from: &Identity, now: u64, candidate: bool) -> Result<(), u64> {
         if self.rates.len() >= MAX_RATES && !self.rates.contains_key(from) {
             let quiet = |rate: &Rate| rate.0.back().is_none_or(|at| at + SECOND_MS <= now);
-            self.rates.retain(|_, rates| !quiet(&rates.calls) || !quiet(&rates.candidates));
+            self.rates
+                .retain(|_, rates| !quiet(&rates.calls) || !quiet(&rates.candidates));
         }
         let rates = self.rates.entry(from.clone()).or_default();
-        if candidate { rates.candidates.take(now, CANDIDATES_PER_S) } else { rates.calls.take(now, CALLS_PER_S) }
+        if candidate {
+            rates.candidates.take(now, CANDIDATES_PER_S)
+        } else {
+            rates.calls.take(now, CALLS_PER_S)
+        }
     }
 
     fn drop_it(&mut self, why: &str) -> Received {
@@ -168,7 +209,14 @@ impl Control {
 
     fn notify(&self, topic: String, notification: &Notification, rev: u64) {
         let payload = notification.encode(rev).to_string().into();
-        self.link.publish(Publish { topic, payload, qos: Qos::AtLeastOnce, retain: false, expiry_s: Some(REPLY_EXPIRY_S), correlation_data: None });
+        self.link.publish(Publish {
+            topic,
+            payload,
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            expiry_s: Some(REPLY_EXPIRY_S),
+            correlation_data: None,
+        });
     }
 
     pub fn publish_room(&self, snapshot: &dais_protocol::RoomSnapshot) {
@@ -196,7 +244,14 @@ impl Control {
             Ok(payload) => payload.into(),
             Err(error) => return tracing::error!(topic, %error, "a snapshot could not be written"),
         };
-        self.link.publish(Publish { topic, payload, qos, retain, expiry_s: None, correlation_data: None });
+        self.link.publish(Publish {
+            topic,
+            payload,
+            qos,
+            retain,
+            expiry_s: None,
+            correlation_data: None,
+        });
     }
 
     pub fn link(&self) -> &Link {

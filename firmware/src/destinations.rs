@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dais_protocol::{Name, Output, OutputKind, OutputStart, OutputState, Outputs, Reason, Record, RpcError, Secret, Token};
+use dais_protocol::{
+    Name, Output, OutputKind, OutputStart, OutputState, Outputs, Reason, Record, RpcError, Secret,
+    Token,
+};
 use dais_studio::api::{OutputState as StudioState, OutputStatus, RecordStatus};
 use dais_studio::{OutputSpec, Studio, StudioError};
 use serde::{Deserialize, Serialize};
@@ -67,15 +70,41 @@ struct File {
 /// What changed, for `output.changed` and `record.changed`.
 #[derive(Debug, PartialEq)]
 pub enum Changed {
-    Output { output_id: Token, state: OutputState, error: Option<String> },
-    Record { state: OutputState, file: Option<String>, error: Option<String> },
+    Output {
+        output_id: Token,
+        state: OutputState,
+        error: Option<String>,
+    },
+    Record {
+        state: OutputState,
+        file: Option<String>,
+        error: Option<String>,
+    },
 }
 
 impl Destinations {
     /// Starts again what ran when the box went down.
-    pub fn resume(studio: Arc<Studio>, store: Store, folder: PathBuf, max_outputs: usize, now: u64) -> Result<Self, StoreError> {
-        let File { outputs, recording, next } = store.load()?.unwrap_or_default();
-        let mut all = Self { studio, store, folder, max_outputs, outputs: BTreeMap::new(), record: Recorder::default(), next };
+    pub fn resume(
+        studio: Arc<Studio>,
+        store: Store,
+        folder: PathBuf,
+        max_outputs: usize,
+        now: u64,
+    ) -> Result<Self, StoreError> {
+        let File {
+            outputs,
+            recording,
+            next,
+        } = store.load()?.unwrap_or_default();
+        let mut all = Self {
+            studio,
+            store,
+            folder,
+            max_outputs,
+            outputs: BTreeMap::new(),
+            record: Recorder::default(),
+            next,
+        };
         for (id, kept) in outputs {
             if let Err(error) = all.run(id, kept, now) {
                 tracing::error!(%error, "a destination of before the restart could not be started again");
@@ -89,11 +118,25 @@ impl Destinations {
 
     pub fn start(&mut self, call: OutputStart, now: u64) -> Result<Token, RpcError> {
         if self.outputs.len() >= self.max_outputs {
-            return Err(RpcError::new(Reason::Unavailable, format!("This box sends to {} destinations at most. Stop one first.", self.max_outputs)));
+            return Err(RpcError::new(
+                Reason::Unavailable,
+                format!(
+                    "This box sends to {} destinations at most. Stop one first.",
+                    self.max_outputs
+                ),
+            ));
         }
-        let OutputStart { kind, url, key, name } = call;
+        let OutputStart {
+            kind,
+            url,
+            key,
+            name,
+        } = call;
         if url.len() > MAX_URL || url.chars().any(|c| c.is_control() || c == ' ') {
-            return Err(RpcError::bad_param("url", "an address has at most 2048 bytes, and no blanks or control characters"));
+            return Err(RpcError::bad_param(
+                "url",
+                "an address has at most 2048 bytes, and no blanks or control characters",
+            ));
         }
         self.next += 1;
         let fallback = || format!("{kind:?} {}", self.next).parse::<Name>();
@@ -101,8 +144,19 @@ impl Destinations {
             Some(name) => name,
             None => fallback().map_err(|e| RpcError::bad_param("name", e))?,
         };
-        let id: Token = format!("o{}", self.next).parse().map_err(|e| RpcError::bad_param("name", e))?;
-        self.run(id.clone(), Kept { kind, url, key, name }, now)?;
+        let id: Token = format!("o{}", self.next)
+            .parse()
+            .map_err(|e| RpcError::bad_param("name", e))?;
+        self.run(
+            id.clone(),
+            Kept {
+                kind,
+                url,
+                key,
+                name,
+            },
+            now,
+        )?;
         self.save()?;
         Ok(id)
     }
@@ -111,20 +165,47 @@ impl Destinations {
         let kind = match kept.kind {
             OutputKind::Rtmp => dais_studio::OutputKind::Rtmp,
             OutputKind::Srt => dais_studio::OutputKind::Srt,
-            OutputKind::Whip => return Err(RpcError::new(Reason::Unavailable, "This box does not send by WHIP yet. Use RTMP or SRT.")),
+            OutputKind::Whip => {
+                return Err(RpcError::new(
+                    Reason::Unavailable,
+                    "This box does not send by WHIP yet. Use RTMP or SRT.",
+                ));
+            }
         };
-        let key = kept.key.as_ref().map(|Secret(key)| dais_studio::Secret::new(key.clone()));
-        let spec = OutputSpec { output_id: id.to_string(), kind, url: kept.url.clone(), key };
-        self.studio.start_output(spec).map_err(|error| match error {
-            StudioError::BadUrl { what } => RpcError::bad_param("url", what),
-            other => RpcError::new(Reason::Unavailable, other.to_string()),
-        })?;
-        self.outputs.insert(id, Destination { kept, state: OutputState::Connecting, since: now, kbps: 0, dropped: 0, error: None });
+        let key = kept
+            .key
+            .as_ref()
+            .map(|Secret(key)| dais_studio::Secret::new(key.clone()));
+        let spec = OutputSpec {
+            output_id: id.to_string(),
+            kind,
+            url: kept.url.clone(),
+            key,
+        };
+        self.studio
+            .start_output(spec)
+            .map_err(|error| match error {
+                StudioError::BadUrl { what } => RpcError::bad_param("url", what),
+                other => RpcError::new(Reason::Unavailable, other.to_string()),
+            })?;
+        self.outputs.insert(
+            id,
+            Destination {
+                kept,
+                state: OutputState::Connecting,
+                since: now,
+                kbps: 0,
+                dropped: 0,
+                error: None,
+            },
+        );
         Ok(())
     }
 
     pub fn stop(&mut self, id: &Token) -> Result<(), RpcError> {
-        self.outputs.remove(id).ok_or_else(|| RpcError::bad_param("output_id", "there is no such destination"))?;
+        self.outputs
+            .remove(id)
+            .ok_or_else(|| RpcError::bad_param("output_id", "there is no such destination"))?;
         self.studio.stop_output(id);
         self.save()
     }
@@ -132,24 +213,47 @@ impl Destinations {
     /// The file's name.
     pub fn start_record(&mut self, now: u64) -> Result<String, RpcError> {
         if self.record.wanted {
-            return Err(RpcError::new(Reason::Unavailable, "The programme is being recorded already.").with("file", self.file().into()));
+            return Err(RpcError::new(
+                Reason::Unavailable,
+                "The programme is being recorded already.",
+            )
+            .with("file", self.file().into()));
         }
         let unavailable = |why: String| RpcError::new(Reason::Unavailable, why);
-        std::fs::create_dir_all(&self.folder)
-            .map_err(|e| unavailable(format!("The folder of recordings {} cannot be made: {e}.", self.folder.display())))?;
-        if crate::machine::disk_free_bytes(&self.folder).is_some_and(|free| free < DISK_FLOOR_BYTES) {
-            return Err(unavailable(format!("The disk of {} is full. Remove old recordings first.", self.folder.display())));
+        std::fs::create_dir_all(&self.folder).map_err(|e| {
+            unavailable(format!(
+                "The folder of recordings {} cannot be made: {e}.",
+                self.folder.display()
+            ))
+        })?;
+        if crate::machine::disk_free_bytes(&self.folder).is_some_and(|free| free < DISK_FLOOR_BYTES)
+        {
+            return Err(unavailable(format!(
+                "The disk of {} is full. Remove old recordings first.",
+                self.folder.display()
+            )));
         }
         let path = free_name(&self.folder);
-        self.studio.start_record(path.clone()).map_err(|e| unavailable(e.to_string()))?;
-        self.record = Recorder { wanted: true, state: OutputState::Connecting, file: Some(path), started: now, ..Recorder::default() };
+        self.studio
+            .start_record(path.clone())
+            .map_err(|e| unavailable(e.to_string()))?;
+        self.record = Recorder {
+            wanted: true,
+            state: OutputState::Connecting,
+            file: Some(path),
+            started: now,
+            ..Recorder::default()
+        };
         self.save()?;
         Ok(self.file())
     }
 
     pub fn stop_record(&mut self) -> Result<String, RpcError> {
         if !self.record.wanted {
-            return Err(RpcError::new(Reason::Unavailable, "The programme is not being recorded."));
+            return Err(RpcError::new(
+                Reason::Unavailable,
+                "The programme is not being recorded.",
+            ));
         }
         self.record.wanted = false;
         self.studio.stop_record();
@@ -158,7 +262,11 @@ impl Destinations {
     }
 
     fn file(&self) -> String {
-        self.record.file.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+        self.record
+            .file
+            .as_ref()
+            .map(|path| path.display().to_string())
+            .unwrap_or_default()
     }
 
     pub fn is_recording(&self) -> bool {
@@ -176,7 +284,10 @@ impl Destinations {
 
     /// Takes what the studio says of a destination; `None` if consoles need not be told at once.
     pub fn on_output(&mut self, status: OutputStatus, now: u64) -> Option<Changed> {
-        let (id, output) = self.outputs.iter_mut().find(|(id, _)| id.as_str() == status.output_id)?;
+        let (id, output) = self
+            .outputs
+            .iter_mut()
+            .find(|(id, _)| id.as_str() == status.output_id)?;
         let state = to_wire(status.state);
         output.kbps = status.kbps;
         output.dropped = status.dropped;
@@ -186,7 +297,11 @@ impl Destinations {
             output.since = now;
         }
         output.error = status.error;
-        changed.then(|| Changed::Output { output_id: id.clone(), state, error: output.error.clone() })
+        changed.then(|| Changed::Output {
+            output_id: id.clone(),
+            state,
+            error: output.error.clone(),
+        })
     }
 
     pub fn on_record(&mut self, status: RecordStatus) -> Option<Changed> {
@@ -201,7 +316,11 @@ impl Destinations {
                 tracing::error!(%error, "the end of the recording could not be kept");
             }
         }
-        changed.then(|| Changed::Record { state, file: Some(self.file()), error: self.record.error.clone() })
+        changed.then(|| Changed::Record {
+            state,
+            file: Some(self.file()),
+            error: self.record.error.clone(),
+        })
     }
 
     pub fn snapshot(&self, rev: u64, now: u64, free: Option<u64>) -> Outputs {
@@ -217,24 +336,42 @@ impl Destinations {
         });
         let elapsed_s = now.saturating_sub(self.record.started) / 1000;
         // The mean rate of this recording so far; meaningless in its first seconds.
-        let rate = (self.record.wanted && elapsed_s >= 5).then(|| self.record.bytes / elapsed_s).filter(|rate| *rate > 0);
+        let rate = (self.record.wanted && elapsed_s >= 5)
+            .then(|| self.record.bytes / elapsed_s)
+            .filter(|rate| *rate > 0);
         Outputs {
             rev,
             outputs: outputs.collect(),
             record: Record {
                 state: self.record.state,
-                file: self.record.file.as_ref().map(|path| path.display().to_string()),
+                file: self
+                    .record
+                    .file
+                    .as_ref()
+                    .map(|path| path.display().to_string()),
                 bytes: self.record.bytes,
-                seconds_left: rate.zip(free).map(|(rate, free)| free.saturating_sub(DISK_FLOOR_BYTES) / rate),
+                seconds_left: rate
+                    .zip(free)
+                    .map(|(rate, free)| free.saturating_sub(DISK_FLOOR_BYTES) / rate),
                 error: self.record.error.clone(),
             },
         }
     }
 
     fn save(&self) -> Result<(), RpcError> {
-        let outputs = self.outputs.iter().map(|(id, o)| (id.clone(), o.kept.clone())).collect();
-        let file = File { outputs, recording: self.record.wanted, next: self.next };
-        self.store.save(&file).map_err(|e| RpcError::new(Reason::Unavailable, e.to_string()))
+        let outputs = self
+            .outputs
+            .iter()
+            .map(|(id, o)| (id.clone(), o.kept.clone()))
+            .collect();
+        let file = File {
+            outputs,
+            recording: self.record.wanted,
+            next: self.next,
+        };
+        self.store
+            .save(&file)
+            .map_err(|e| RpcError::new(Reason::Unavailable, e.to_string()))
     }
 }
 
@@ -250,8 +387,22 @@ fn to_wire(state: StudioState) -> OutputState {
 
 /// `programme-NNNN.mkv`, one past the highest there: a name by the date would lie on a box that believes it is 1970.
 fn free_name(folder: &Path) -> PathBuf {
-    let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.strip_prefix("programme-")?.strip_suffix(".mkv")?.parse::<u32>().ok();
-    let last = std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(number).max().unwrap_or(0);
+    let number = |entry: std::fs::DirEntry| {
+        entry
+            .file_name()
+            .to_str()?
+            .strip_prefix("programme-")?
+            .strip_suffix(".mkv")?
+            .parse::<u32>()
+            .ok()
+    };
+    let last = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(number)
+        .max()
+        .unwrap_or(0);
     folder.join(format!("programme-{:04}.mkv", last + 1))
 }
 

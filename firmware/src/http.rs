@@ -17,6 +17,7 @@ use dais_broker::Broker;
 use dais_protocol::{Health, IceServer, Id};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tower_http::compression::CompressionLayer;
 
 use crate::book::Book;
 
@@ -53,6 +54,8 @@ fn router(door: Door) -> Router {
         .fallback(get(pages::page))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(shield))
+        // The console's script is 450 kB plain and 143 kB packed: a second less on a phone.
+        .layer(CompressionLayer::new())
         .with_state(door)
 }
 
@@ -61,7 +64,11 @@ async fn ready(axum::extract::State(door): axum::extract::State<Door>) -> Respon
     if *door.moving.borrow() {
         (StatusCode::OK, "programme frames are moving\n").into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "no programme frame left the encoder in the last second\n").into_response()
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no programme frame left the encoder in the last second\n",
+        )
+            .into_response()
     }
 }
 

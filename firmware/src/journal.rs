@@ -17,7 +17,9 @@ use crate::clock::{BootTime, Clock};
 const MAX_LINES: usize = 200;
 
 #[derive(Debug, thiserror::Error)]
-#[error("The journal {path} cannot be {what}: {source}. Check the free space and the rights of that folder.")]
+#[error(
+    "The journal {path} cannot be {what}: {source}. Check the free space and the rights of that folder."
+)]
 pub struct JournalError {
     path: PathBuf,
     what: &'static str,
@@ -40,7 +42,11 @@ pub struct Journal {
 
 impl Journal {
     /// Opens the journal in `folder` and restores the room of before, or begins with a new one.
-    pub fn open(folder: &Path, clock: Clock, opening: Opening) -> Result<(Self, Room), JournalError> {
+    pub fn open(
+        folder: &Path,
+        clock: Clock,
+        opening: Opening,
+    ) -> Result<(Self, Room), JournalError> {
         let path = folder.join("room.jsonl");
         let now = clock.now_ms();
         let mut room = match read(&path)? {
@@ -51,8 +57,20 @@ impl Journal {
             None => Room::new(opening),
         };
         let whole = room.whole_record();
-        let file = begin(&path, &whole).map_err(|source| JournalError { path: path.clone(), what: "written", source })?;
-        Ok((Self { path, file, lines: 1, whole }, room))
+        let file = begin(&path, &whole).map_err(|source| JournalError {
+            path: path.clone(),
+            what: "written",
+            source,
+        })?;
+        Ok((
+            Self {
+                path,
+                file,
+                lines: 1,
+                whole,
+            },
+            room,
+        ))
     }
 
     /// Returns when the record is on disk.
@@ -67,7 +85,11 @@ impl Journal {
             self.lines += 1;
             write_line(&mut self.file, record)
         };
-        written.map_err(|source| JournalError { path: self.path.clone(), what: "written", source })
+        written.map_err(|source| JournalError {
+            path: self.path.clone(),
+            what: "written",
+            source,
+        })
     }
 }
 
@@ -75,10 +97,20 @@ fn read(path: &Path) -> Result<Option<Line<Record>>, JournalError> {
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(JournalError { path: path.into(), what: "read", source }),
+        Err(source) => {
+            return Err(JournalError {
+                path: path.into(),
+                what: "read",
+                source,
+            });
+        }
     };
     let mut whole: Option<Line<Record>> = None;
-    for (n, line) in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).enumerate() {
+    for (n, line) in text
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .enumerate()
+    {
         match serde_json::from_slice::<Line<Record>>(line) {
             Ok(next) => match &mut whole {
                 Some(whole) => {
@@ -98,7 +130,12 @@ fn read(path: &Path) -> Result<Option<Line<Record>>, JournalError> {
 
 fn begin(path: &Path, whole: &Record) -> io::Result<File> {
     let beside = path.with_extension("new");
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&beside)?;
     write_line(&mut file, whole)?;
     fs::rename(&beside, path)?;
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_data()?;
@@ -106,7 +143,10 @@ fn begin(path: &Path, whole: &Record) -> io::Result<File> {
 }
 
 fn write_line(file: &mut File, record: &Record) -> io::Result<()> {
-    let mut line = serde_json::to_vec(&Line { at: BootTime::now(), record })?;
+    let mut line = serde_json::to_vec(&Line {
+        at: BootTime::now(),
+        record,
+    })?;
     line.push(b'\n');
     file.write_all(&line)?;
     file.sync_data()
@@ -127,22 +167,43 @@ mod tests {
             max_guests: MaxGuests::default(),
             accepting: true,
             layout: Layout::Auto,
-            host: HostState { name: "Host".parse().unwrap(), muted: false, camera: true },
+            host: HostState {
+                name: "Host".parse().unwrap(),
+                muted: false,
+                camera: true,
+            },
         }
     }
 
     fn ask(room: &mut Room, journal: &mut Journal, user: &str) {
         let user: dais_protocol::Id = user.parse().unwrap();
-        room.apply(Input::Seen { user: user.clone(), name: "Ana".parse().unwrap() }, 10);
-        let call = Call::MicRequest(MicRequest { timeout_s: TimeoutS::default(), camera: true });
-        room.apply(Input::Call { from: Caller::Guest(user), id: "1".into(), call }, 20);
+        room.apply(
+            Input::Seen {
+                user: user.clone(),
+                name: "Ana".parse().unwrap(),
+            },
+            10,
+        );
+        let call = Call::MicRequest(MicRequest {
+            timeout_s: TimeoutS::default(),
+            camera: true,
+        });
+        room.apply(
+            Input::Call {
+                from: Caller::Guest(user),
+                id: "1".into(),
+                call,
+            },
+            20,
+        );
         journal.append(&room.take_record().unwrap()).unwrap();
     }
 
     #[test]
     fn what_was_appended_is_there_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut journal, mut room) = Journal::open(folder.path(), Clock::start(), opening()).unwrap();
+        let (mut journal, mut room) =
+            Journal::open(folder.path(), Clock::start(), opening()).unwrap();
         ask(&mut room, &mut journal, "ana");
         drop((journal, room));
         let (_, room) = Journal::open(folder.path(), Clock::start(), opening()).unwrap();
@@ -152,7 +213,8 @@ mod tests {
     #[test]
     fn a_torn_last_line_is_left_out() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut journal, mut room) = Journal::open(folder.path(), Clock::start(), opening()).unwrap();
+        let (mut journal, mut room) =
+            Journal::open(folder.path(), Clock::start(), opening()).unwrap();
         ask(&mut room, &mut journal, "ana");
         ask(&mut room, &mut journal, "ben");
         let path = folder.path().join("room.jsonl");
@@ -165,10 +227,22 @@ mod tests {
     #[test]
     fn a_grown_journal_is_begun_anew_and_loses_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut journal, mut room) = Journal::open(folder.path(), Clock::start(), opening()).unwrap();
+        let (mut journal, mut room) =
+            Journal::open(folder.path(), Clock::start(), opening()).unwrap();
         for n in 0..=MAX_LINES {
-            let call = Call::parse("room.set", Some(serde_json::json!({"title": format!("Show {n}")}))).unwrap();
-            room.apply(Input::Call { from: Caller::Host("h".parse().unwrap()), id: n.to_string(), call }, 20);
+            let call = Call::parse(
+                "room.set",
+                Some(serde_json::json!({"title": format!("Show {n}")})),
+            )
+            .unwrap();
+            room.apply(
+                Input::Call {
+                    from: Caller::Host("h".parse().unwrap()),
+                    id: n.to_string(),
+                    call,
+                },
+                20,
+            );
             journal.append(&room.take_record().unwrap()).unwrap();
         }
         assert!(journal.lines < MAX_LINES);

@@ -14,7 +14,9 @@ impl CpuMeter {
     pub fn cores(&mut self, now_ms: u64) -> f32 {
         let Some(busy_ms) = busy_ms() else { return 0.0 };
         let cores = match self.last {
-            Some((then, before)) if now_ms > then => (busy_ms.saturating_sub(before)) as f32 / (now_ms - then) as f32,
+            Some((then, before)) if now_ms > then => {
+                (busy_ms.saturating_sub(before)) as f32 / (now_ms - then) as f32
+            }
             _ => 0.0,
         };
         self.last = Some((now_ms, busy_ms));
@@ -34,7 +36,14 @@ fn busy_ms() -> Option<u64> {
 /// Resident memory of this process in bytes.
 pub fn memory_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    let kib = status.lines().find_map(|line| {
+        line.strip_prefix("VmRSS:")?
+            .trim()
+            .strip_suffix("kB")?
+            .trim()
+            .parse::<u64>()
+            .ok()
+    });
     kib.unwrap_or(0) * 1024
 }
 
@@ -43,7 +52,13 @@ pub fn temperature_c() -> Option<f32> {
     let zones = fs::read_dir("/sys/class/thermal").ok()?;
     zones
         .flatten()
-        .filter_map(|zone| fs::read_to_string(zone.path().join("temp")).ok()?.trim().parse::<f32>().ok())
+        .filter_map(|zone| {
+            fs::read_to_string(zone.path().join("temp"))
+                .ok()?
+                .trim()
+                .parse::<f32>()
+                .ok()
+        })
         .map(|milli| milli / 1000.0)
         .filter(|celsius| (-40.0..=150.0).contains(celsius))
         .reduce(f32::max)

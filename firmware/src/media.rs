@@ -34,7 +34,11 @@ pub struct Signals {
 
 impl Signals {
     pub fn new(studio: Arc<Studio>, done: mpsc::UnboundedSender<Done>) -> Self {
-        Self { studio, done, queues: HashMap::new() }
+        Self {
+            studio,
+            done,
+            queues: HashMap::new(),
+        }
     }
 
     pub fn open(&mut self, session: &str) {
@@ -45,9 +49,14 @@ impl Signals {
             while let Some((to, signal)) = signals.recv().await {
                 let result = match signal {
                     Signal::Answer(sdp) => studio.answer(&session, &sdp).await,
-                    Signal::Candidate(candidate) => studio.candidate(&session, candidate.map(to_studio)).await,
+                    Signal::Candidate(candidate) => {
+                        studio.candidate(&session, candidate.map(to_studio)).await
+                    }
                 };
-                let _ = done.send(Done { to, result: result.map_err(to_rpc) });
+                let _ = done.send(Done {
+                    to,
+                    result: result.map_err(to_rpc),
+                });
             }
         });
     }
@@ -58,24 +67,43 @@ impl Signals {
 
     pub fn send(&self, session: &str, to: Envelope, signal: Signal) -> Result<(), RpcError> {
         let Some(queue) = self.queues.get(session) else {
-            return Err(RpcError::bad_param("session", "there is no such session, or it has ended"));
+            return Err(RpcError::bad_param(
+                "session",
+                "there is no such session, or it has ended",
+            ));
         };
-        queue.try_send((to, signal)).map_err(|_| RpcError::new(Reason::Unavailable, "The box is still busy with what this session sent before."))
+        queue.try_send((to, signal)).map_err(|_| {
+            RpcError::new(
+                Reason::Unavailable,
+                "The box is still busy with what this session sent before.",
+            )
+        })
     }
 }
 
 fn to_studio(init: IceCandidateInit) -> IceCandidate {
-    IceCandidate { candidate: init.candidate, sdp_mid: init.sdp_mid, sdp_m_line_index: init.sdp_m_line_index }
+    IceCandidate {
+        candidate: init.candidate,
+        sdp_mid: init.sdp_mid,
+        sdp_m_line_index: init.sdp_m_line_index,
+    }
 }
 
 pub fn to_wire(candidate: IceCandidate) -> IceCandidateInit {
-    IceCandidateInit { candidate: candidate.candidate, sdp_mid: candidate.sdp_mid, sdp_m_line_index: candidate.sdp_m_line_index, username_fragment: None }
+    IceCandidateInit {
+        candidate: candidate.candidate,
+        sdp_mid: candidate.sdp_mid,
+        sdp_m_line_index: candidate.sdp_m_line_index,
+        username_fragment: None,
+    }
 }
 
 fn to_rpc(error: MediaError) -> RpcError {
     match error {
         MediaError::Bad { what } => RpcError::new(Reason::BadMedia, what),
-        MediaError::NoSuchSession { .. } => RpcError::bad_param("session", "there is no such session, or it has ended"),
+        MediaError::NoSuchSession { .. } => {
+            RpcError::bad_param("session", "there is no such session, or it has ended")
+        }
         MediaError::Unavailable { why } => RpcError::new(Reason::Unavailable, why),
     }
 }

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use dais_broker::{
-    Broker, BrokerError, EmbeddedConfig, ExternalConfig, Incoming, Limits, Link, LinkConfig, Provisioning, TlsRoots, connect_external,
-    start_embedded,
+    Broker, BrokerError, EmbeddedConfig, ExternalConfig, Incoming, Limits, Link, LinkConfig,
+    Provisioning, TlsRoots, connect_external, start_embedded,
 };
 use dais_protocol::{HostState, Id, Online};
 use dais_room::access::BOX_USERNAME;
@@ -28,7 +28,10 @@ use crate::store::{Store, StoreError};
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("The folder {path} cannot be made: {source}. Name another one in [box] data_dir.")]
-    Folder { path: std::path::PathBuf, source: std::io::Error },
+    Folder {
+        path: std::path::PathBuf,
+        source: std::io::Error,
+    },
     #[error("Another box is running on {path}. Stop it, or name another [box] data_dir.")]
     Running { path: std::path::PathBuf },
     #[error(transparent)]
@@ -39,19 +42,34 @@ pub enum StartError {
     Broker(#[from] BrokerError),
     #[error("{0}")]
     Studio(#[from] StudioError),
-    #[error("The web door cannot listen on {bind}: {source}. Choose another [http] listen (port 0 takes a free one) or stop what uses it.")]
-    Http { bind: SocketAddr, source: std::io::Error },
+    #[error(
+        "The web door cannot listen on {bind}: {source}. Choose another [http] listen (port 0 takes a free one) or stop what uses it."
+    )]
+    Http {
+        bind: SocketAddr,
+        source: std::io::Error,
+    },
     #[error("{path} cannot be read: {source}. It is named in [broker] password_file.")]
-    Password { path: std::path::PathBuf, source: std::io::Error },
+    Password {
+        path: std::path::PathBuf,
+        source: std::io::Error,
+    },
     #[error("The box stopped, because a part of it ended: {0}.")]
     Part(String),
 }
 
 /// Runs the box. `announce`: says on standard output, in one line of JSON, where it is, once the programme moves.
-pub async fn run(config: Config, announce: bool, stop: watch::Receiver<bool>) -> Result<(), StartError> {
+pub async fn run(
+    config: Config,
+    announce: bool,
+    stop: watch::Receiver<bool>,
+) -> Result<(), StartError> {
     let clock = Clock::start();
     let data = config.identity.data_dir.clone();
-    std::fs::create_dir_all(&data).map_err(|source| StartError::Folder { path: data.clone(), source })?;
+    std::fs::create_dir_all(&data).map_err(|source| StartError::Folder {
+        path: data.clone(),
+        source,
+    })?;
     let _only_one = lock(&data)?;
     let (seen_out, seen) = mpsc::unbounded_channel();
     let book = Arc::new(Book::open(Store::new(&data, "book.json"), clock, seen_out)?);
@@ -59,17 +77,36 @@ pub async fn run(config: Config, announce: bool, stop: watch::Receiver<bool>) ->
 
     let broker = broker(&config, book.clone()).await?;
     let (link, mqtt) = link(&config, &*broker, &book)?;
-    let listener = TcpListener::bind(config.http.listen).await.map_err(|source| StartError::Http { bind: config.http.listen, source })?;
-    let web = listener.local_addr().map_err(|source| StartError::Http { bind: config.http.listen, source })?;
-    let origin = config.http.public_url.clone().map_or_else(|| origin(web), |url| url.trim_end_matches('/').to_owned());
+    let listener = TcpListener::bind(config.http.listen)
+        .await
+        .map_err(|source| StartError::Http {
+            bind: config.http.listen,
+            source,
+        })?;
+    let web = listener.local_addr().map_err(|source| StartError::Http {
+        bind: config.http.listen,
+        source,
+    })?;
+    let origin = config
+        .http
+        .public_url
+        .clone()
+        .map_or_else(|| origin(web), |url| url.trim_end_matches('/').to_owned());
 
     let (studio_out, studio_events) = mpsc::unbounded_channel();
     let studio_config = config.studio();
     // Opening devices and encoders takes its time, and must not hold up the doors.
-    let studio = tokio::task::spawn_blocking(move || Studio::start(studio_config, studio_out)).await.map_err(|e| StartError::Part(e.to_string()))??;
+    let studio = tokio::task::spawn_blocking(move || Studio::start(studio_config, studio_out))
+        .await
+        .map_err(|e| StartError::Part(e.to_string()))??;
     let studio = Arc::new(studio);
-    let destinations =
-        Destinations::resume(studio.clone(), Store::new(&data, "outputs.json"), config.recordings(), config.outputs.max_outputs, clock.now_ms())?;
+    let destinations = Destinations::resume(
+        studio.clone(),
+        Store::new(&data, "outputs.json"),
+        config.recordings(),
+        config.outputs.max_outputs,
+        clock.now_ms(),
+    )?;
 
     let (health_out, health) = watch::channel(None);
     let (moving_out, moving) = watch::channel(false);
@@ -85,16 +122,27 @@ pub async fn run(config: Config, announce: bool, stop: watch::Receiver<bool>) ->
     // The web door stays open until the box has said good-bye: consoles hear it through there.
     let mut serving = tokio::spawn(http::serve(listener, door));
 
-    let mqtt_url = format!("mqtt://{}:{}", broker.endpoint().host, broker.endpoint().port);
+    let mqtt_url = format!(
+        "mqtt://{}:{}",
+        broker.endpoint().host,
+        broker.endpoint().port
+    );
     let line = serde_json::json!({"event": "ready", "http": origin, "mqtt": mqtt_url, "box": config.identity.id, "pairing_code": book.pairing_code()});
     tracing::info!(%origin, mqtt = mqtt_url, "the doors are open");
     // The pairing code is for whoever stands at the box: on its standard output, never in its log.
-    let for_people = format!("The companion is at {origin}, and pairs with the code {}.", book.pairing_code());
+    let for_people = format!(
+        "The companion is at {origin}, and pairs with the code {}.",
+        book.pairing_code()
+    );
     tokio::spawn(async move {
         let mut moving = moving;
         if moving.wait_for(|moving| *moving).await.is_ok() {
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-            let _ = if announce { writeln!(std::io::stdout(), "{line}") } else { writeln!(std::io::stdout(), "{for_people}") };
+            let _ = if announce {
+                writeln!(std::io::stdout(), "{line}")
+            } else {
+                writeln!(std::io::stdout(), "{for_people}")
+            };
         }
     });
 
@@ -113,7 +161,11 @@ pub async fn run(config: Config, announce: bool, stop: watch::Receiver<bool>) ->
         origin,
         moving: moving_out,
     };
-    let inbox = Inbox { mqtt, studio: studio_events, seen };
+    let inbox = Inbox {
+        mqtt,
+        studio: studio_events,
+        seen,
+    };
     let result = tokio::select! {
         ended = Appliance::run(parts, inbox, stop) => ended.map_err(StartError::from),
         served = &mut serving => Err(StartError::Part(format!("the web door closed: {served:?}"))),
@@ -126,7 +178,10 @@ pub async fn run(config: Config, announce: bool, stop: watch::Receiver<bool>) ->
 /// One box a folder: two would write one journal.
 fn lock(data: &std::path::Path) -> Result<std::fs::File, StartError> {
     let path = data.join("lock");
-    let file = std::fs::File::create(&path).map_err(|source| StartError::Folder { path: data.into(), source })?;
+    let file = std::fs::File::create(&path).map_err(|source| StartError::Folder {
+        path: data.into(),
+        source,
+    })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(StartError::Running { path: data.into() }),
@@ -141,7 +196,11 @@ fn opening(config: &Config) -> Opening {
         max_guests: config.room.max_guests,
         accepting: config.room.accepting,
         layout: Default::default(),
-        host: HostState { name: config.room.host_name.clone(), muted: false, camera: true },
+        host: HostState {
+            name: config.room.host_name.clone(),
+            muted: false,
+            camera: true,
+        },
     }
 }
 
@@ -150,9 +209,17 @@ async fn broker(config: &Config, book: Arc<Book>) -> Result<Arc<dyn Broker>, Sta
         (BrokerMode::External, Some(url)) => {
             let external = ExternalConfig {
                 url: url.clone(),
-                username: config.broker.username.clone().unwrap_or_else(|| BOX_USERNAME.into()),
+                username: config
+                    .broker
+                    .username
+                    .clone()
+                    .unwrap_or_else(|| BOX_USERNAME.into()),
                 password: broker_password(config)?,
-                roots: config.broker.ca_file.clone().map_or(TlsRoots::System, TlsRoots::File),
+                roots: config
+                    .broker
+                    .ca_file
+                    .clone()
+                    .map_or(TlsRoots::System, TlsRoots::File),
                 provisioning: match config.broker.provisioning {
                     config::Provisioning::Dynsec => Provisioning::Dynsec,
                     config::Provisioning::None => Provisioning::None,
@@ -165,7 +232,10 @@ async fn broker(config: &Config, book: Arc<Book>) -> Result<Arc<dyn Broker>, Sta
             let embedded = EmbeddedConfig {
                 bind: config.mqtt.listen,
                 box_id: config.identity.id.to_string(),
-                limits: Limits { max_connections: config.mqtt.max_connections, ..Limits::default() },
+                limits: Limits {
+                    max_connections: config.mqtt.max_connections,
+                    ..Limits::default()
+                },
             };
             Ok(Arc::new(start_embedded(embedded, book).await?))
         }
@@ -177,20 +247,42 @@ fn broker_password(config: &Config) -> Result<String, StartError> {
         (Some(password), _) => Ok(password.0.clone()),
         (None, Some(path)) => std::fs::read_to_string(path)
             .map(|text| text.trim_end().to_owned())
-            .map_err(|source| StartError::Password { path: path.clone(), source }),
+            .map_err(|source| StartError::Password {
+                path: path.clone(),
+                source,
+            }),
         (None, None) => Ok(String::new()),
     }
 }
 
-fn link(config: &Config, broker: &dyn Broker, book: &Book) -> Result<(Link, mpsc::Receiver<Incoming>), StartError> {
+fn link(
+    config: &Config,
+    broker: &dyn Broker,
+    book: &Book,
+) -> Result<(Link, mpsc::Receiver<Incoming>), StartError> {
     let external = config.broker.mode == BrokerMode::External;
     let boot_id = uuid::Uuid::new_v4();
     let online = |online| {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        serde_json::to_vec(&Online { online, boot_id, version }).unwrap_or_default().into()
+        serde_json::to_vec(&Online {
+            online,
+            boot_id,
+            version,
+        })
+        .unwrap_or_default()
+        .into()
     };
-    let username = config.broker.username.clone().filter(|_| external).unwrap_or_else(|| BOX_USERNAME.into());
-    let password = if external { broker_password(config)? } else { book.box_password().to_owned() };
+    let username = config
+        .broker
+        .username
+        .clone()
+        .filter(|_| external)
+        .unwrap_or_else(|| BOX_USERNAME.into());
+    let password = if external {
+        broker_password(config)?
+    } else {
+        book.box_password().to_owned()
+    };
     Ok(Link::start(LinkConfig {
         endpoint: broker.endpoint(),
         username,
@@ -218,5 +310,9 @@ fn origin(web: SocketAddr) -> String {
 fn lan_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
     socket.connect(("192.0.2.1", 9)).ok()?;
-    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
+    socket
+        .local_addr()
+        .ok()
+        .map(|address| address.ip())
+        .filter(|ip| !ip.is_unspecified())
 }

@@ -16,7 +16,9 @@ pub struct Store {
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("{path} cannot be written: {source}. Check the free space and the rights of that folder.")]
+    #[error(
+        "{path} cannot be written: {source}. Check the free space and the rights of that folder."
+    )]
     Write { path: PathBuf, source: io::Error },
     #[error("{path} cannot be read: {source}.")]
     Read { path: PathBuf, source: io::Error },
@@ -24,7 +26,9 @@ pub enum StoreError {
 
 impl Store {
     pub fn new(folder: &Path, name: &str) -> Self {
-        Self { path: folder.join(name) }
+        Self {
+            path: folder.join(name),
+        }
     }
 
     /// The content; `None` if there is none yet. A file that does not parse is set aside as `NAME.bad`, with an error
@@ -33,14 +37,22 @@ impl Store {
         let bytes = match fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(StoreError::Read { path: self.path.clone(), source }),
+            Err(source) => {
+                return Err(StoreError::Read {
+                    path: self.path.clone(),
+                    source,
+                });
+            }
         };
         match serde_json::from_slice(&bytes) {
             Ok(value) => Ok(Some(value)),
             Err(error) => {
                 let aside = self.path.with_extension("bad");
                 tracing::error!(file = %self.path.display(), %error, "this file does not parse; it is set aside as {} and the box starts without it", aside.display());
-                fs::rename(&self.path, &aside).map_err(|source| StoreError::Write { path: aside, source })?;
+                fs::rename(&self.path, &aside).map_err(|source| StoreError::Write {
+                    path: aside,
+                    source,
+                })?;
                 Ok(None)
             }
         }
@@ -48,12 +60,20 @@ impl Store {
 
     /// Writes beside the old file, syncs, and puts the new one in its place.
     pub fn save<T: Serialize>(&self, value: &T) -> Result<(), StoreError> {
-        self.try_save(value).map_err(|source| StoreError::Write { path: self.path.clone(), source })
+        self.try_save(value).map_err(|source| StoreError::Write {
+            path: self.path.clone(),
+            source,
+        })
     }
 
     fn try_save<T: Serialize>(&self, value: &T) -> io::Result<()> {
         let beside = self.path.with_extension("new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)?;
         file.write_all(&serde_json::to_vec(value)?)?;
         file.sync_data()?;
         fs::rename(&beside, &self.path)?;
@@ -85,6 +105,13 @@ mod tests {
     fn only_the_box_may_read_it() {
         let folder = tempfile::tempdir().unwrap();
         Store::new(folder.path(), "x.json").save(&1).unwrap();
-        assert_eq!(fs::metadata(folder.path().join("x.json")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(folder.path().join("x.json"))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777,
+            0o600
+        );
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dais_broker::{
-    Authenticate, Broker, EmbeddedConfig, Incoming, Limits, Link, LinkConfig, Publish, Qos, start_embedded,
+    Authenticate, Broker, EmbeddedConfig, Incoming, Limits, Link, LinkConfig, Publish, Qos,
+    start_embedded,
 };
 use dais_room::access::Identity;
 
@@ -42,8 +43,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
     println!("listening on {}", broker.endpoint());
     while let Some(incoming) = incoming.recv().await {
-        let Incoming::Request(request) = incoming else { continue };
-        let Some(down) = request.from.down_topic("studio") else { continue };
+        let Incoming::Request(request) = incoming else {
+            continue;
+        };
+        let Some(down) = request.from.down_topic("studio") else {
+            continue;
+        };
         link.publish(Publish {
             topic: request.response_topic.unwrap_or(down),
             payload: request.payload,

@@ -185,10 +185,26 @@ const TABLE: [Row; 11] = [
     row(&["outputs"], Writer::Box, Readers::Hosts),
     row(&["health"], Writer::Box, Readers::Hosts),
     row(&["host", "events"], Writer::Box, Readers::Hosts),
-    row(&["host", "+", "up"], Writer::Own(Role::Host), Readers::Nobody),
-    row(&["host", "+", "down", "#"], Writer::Box, Readers::Own(Role::Host)),
-    row(&["guest", "+", "up"], Writer::Own(Role::Guest), Readers::Nobody),
-    row(&["guest", "+", "down", "#"], Writer::Box, Readers::Own(Role::Guest)),
+    row(
+        &["host", "+", "up"],
+        Writer::Own(Role::Host),
+        Readers::Nobody,
+    ),
+    row(
+        &["host", "+", "down", "#"],
+        Writer::Box,
+        Readers::Own(Role::Host),
+    ),
+    row(
+        &["guest", "+", "up"],
+        Writer::Own(Role::Guest),
+        Readers::Nobody,
+    ),
+    row(
+        &["guest", "+", "down", "#"],
+        Writer::Box,
+        Readers::Own(Role::Guest),
+    ),
 ];
 
 /// May this client publish to this topic of this box?
@@ -210,12 +226,19 @@ pub fn may_publish(who: &Identity, box_id: &str, topic: &str) -> bool {
     }
 }
 
+/// `online` of whichever box this broker serves.
+const ANY_ONLINE: &str = "dais/v1/+/online";
+
 /// May this client subscribe to this filter of this box?
 ///
 /// A filter with wildcards is allowed only if every row of the table that it could match is readable by this client.
 /// A filter that matches nothing in the table, reaches beyond this box, or begins with `$` is refused.
 #[must_use]
 pub fn may_subscribe(who: &Identity, box_id: &str, filter: &str) -> bool {
+    // Everybody may read `online`; a console that was given only an address finds the box's id by it.
+    if filter == ANY_ONLINE {
+        return true;
+    }
     let Some(rest) = below_root(box_id, filter) else {
         return false;
     };

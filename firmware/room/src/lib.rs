@@ -1,3 +1,5 @@
+#![doc = include_str!("../README.md")]
+
 pub mod access;
 pub mod layout;
 pub mod room;

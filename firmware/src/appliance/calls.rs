@@ -1,6 +1,8 @@
 //! Requests: the room's own go to the room, the rest is done here.
 
-use dais_protocol::{Call, Callers, Invite, OutputStarted, Reason, Recording, RpcError, TtlS, Uses};
+use dais_protocol::{
+    Call, Callers, Invite, OutputStarted, Reason, Recording, RpcError, TtlS, Uses,
+};
 use dais_room::access::Role;
 use dais_room::room::{Caller, Input, Once};
 use serde::Serialize;
@@ -21,15 +23,27 @@ enum Outcome {
 
 impl Appliance {
     pub(super) fn on_call(&mut self, to: Envelope, call: Call) -> Result<(), JournalError> {
-        let Some(from) = caller(&to.from) else { return Ok(()) };
+        let Some(from) = caller(&to.from) else {
+            return Ok(());
+        };
         let allowed = match call.callers() {
             Callers::Both => true,
             Callers::Guests => to.from.role == Role::Guest,
             Callers::Hosts => to.from.role == Role::Host,
         };
         if !allowed {
-            let who = if to.from.role == Role::Guest { "guests" } else { "hosts" };
-            self.control.reply(&to, Err(RpcError::new(Reason::NotAllowed, format!("The method \"{}\" is not for {who}.", call.method()))));
+            let who = if to.from.role == Role::Guest {
+                "guests"
+            } else {
+                "hosts"
+            };
+            self.control.reply(
+                &to,
+                Err(RpcError::new(
+                    Reason::NotAllowed,
+                    format!("The method \"{}\" is not for {who}.", call.method()),
+                )),
+            );
             return Ok(());
         }
         if let Caller::Guest(user) = &from
@@ -38,7 +52,14 @@ impl Appliance {
             self.see(&to.from, user.clone())?;
         }
         if self.room.is_own(&from, &call) {
-            return self.apply(Input::Call { from, id: to.id.clone(), call }, Some(&to));
+            return self.apply(
+                Input::Call {
+                    from,
+                    id: to.id.clone(),
+                    call,
+                },
+                Some(&to),
+            );
         }
         match self.room.begin(&from, &to.id, self.clock.now_ms()) {
             Once::Answered(result) => self.control.reply(&to, result),
@@ -55,9 +76,17 @@ impl Appliance {
     }
 
     /// Remembers a result, on disk if it `acted`, and sends it.
-    pub(super) fn answer(&mut self, to: &Envelope, result: Result<Value, RpcError>, acted: bool) -> Result<(), JournalError> {
-        let Some(from) = caller(&to.from) else { return Ok(()) };
-        self.room.finish(&from, &to.id, result.clone(), acted, self.clock.now_ms());
+    pub(super) fn answer(
+        &mut self,
+        to: &Envelope,
+        result: Result<Value, RpcError>,
+        acted: bool,
+    ) -> Result<(), JournalError> {
+        let Some(from) = caller(&to.from) else {
+            return Ok(());
+        };
+        self.room
+            .finish(&from, &to.id, result.clone(), acted, self.clock.now_ms());
         self.keep()?;
         self.control.reply(to, result);
         Ok(())
@@ -66,35 +95,68 @@ impl Appliance {
     fn act(&mut self, to: &Envelope, call: Call) -> Outcome {
         let now = self.clock.now_ms();
         let result = match call {
-            Call::MediaAnswer(p) => return self.signal(to, p.session.as_str(), Signal::Answer(p.sdp)),
-            Call::MediaCandidate(p) => return self.signal(to, p.session.as_str(), Signal::Candidate(p.candidate)),
-            Call::MediaRestart(p) => self.restart_watching(&to.from, p.session.as_str()).map(|()| json!({})),
+            Call::MediaAnswer(p) => {
+                return self.signal(to, p.session.as_str(), Signal::Answer(p.sdp));
+            }
+            Call::MediaCandidate(p) => {
+                return self.signal(to, p.session.as_str(), Signal::Candidate(p.candidate));
+            }
+            Call::MediaRestart(p) => self
+                .restart_watching(&to.from, p.session.as_str())
+                .map(|()| json!({})),
             Call::MediaWatch(p) => self.watch(&to.from, p.on).map(|()| json!({})),
-            Call::InviteCreate(p) => match self.book.invite(p.uses.map(Uses::get), p.ttl_s.map(TtlS::get)) {
-                Ok(invite) => as_json(Invite { url: format!("{}/join?invite={invite}", self.origin), invite }),
+            Call::InviteCreate(p) => match self
+                .book
+                .invite(p.uses.map(Uses::get), p.ttl_s.map(TtlS::get))
+            {
+                Ok(invite) => as_json(Invite {
+                    url: format!("{}/join?invite={invite}", self.origin),
+                    invite,
+                }),
                 Err(error) => Err(unavailable(&error)),
             },
             Call::InviteRevoke(p) => match self.book.revoke_invite(&p.invite) {
                 Ok(true) => Ok(json!({})),
-                Ok(false) => Err(RpcError::bad_param("invite", "there is no such invite, or it has ended")),
+                Ok(false) => Err(RpcError::bad_param(
+                    "invite",
+                    "there is no such invite, or it has ended",
+                )),
                 Err(error) => Err(unavailable(&error)),
             },
-            Call::OutputStart(p) => self.destinations.start(p, now).and_then(|output_id| as_json(OutputStarted { output_id })),
+            Call::OutputStart(p) => self
+                .destinations
+                .start(p, now)
+                .and_then(|output_id| as_json(OutputStarted { output_id })),
             Call::OutputStop(p) => self.destinations.stop(&p.output_id).map(|()| json!({})),
-            Call::RecordStart(_) => self.destinations.start_record(now).and_then(|file| as_json(Recording { file })),
-            Call::RecordStop(_) => self.destinations.stop_record().and_then(|file| as_json(Recording { file })),
-            other => Err(RpcError::new(Reason::Unavailable, format!("The box cannot serve \"{}\" now.", other.method()))),
+            Call::RecordStart(_) => self
+                .destinations
+                .start_record(now)
+                .and_then(|file| as_json(Recording { file })),
+            Call::RecordStop(_) => self
+                .destinations
+                .stop_record()
+                .and_then(|file| as_json(Recording { file })),
+            other => Err(RpcError::new(
+                Reason::Unavailable,
+                format!("The box cannot serve \"{}\" now.", other.method()),
+            )),
         };
         self.publish_outputs();
         Outcome::Now(result)
     }
 
     fn signal(&mut self, to: &Envelope, session: &str, signal: Signal) -> Outcome {
-        let own = self.sessions.get(session).is_some_and(|owner| owner.who == to.from);
+        let own = self
+            .sessions
+            .get(session)
+            .is_some_and(|owner| owner.who == to.from);
         let sent = if own {
             self.signals.send(session, to.clone(), signal)
         } else {
-            Err(RpcError::bad_param("session", "there is no such session of yours, or it has ended"))
+            Err(RpcError::bad_param(
+                "session",
+                "there is no such session of yours, or it has ended",
+            ))
         };
         match sent {
             Ok(()) => Outcome::Later,
@@ -104,7 +166,12 @@ impl Appliance {
 }
 
 fn as_json(result: impl Serialize) -> Result<Value, RpcError> {
-    serde_json::to_value(result).map_err(|e| RpcError::new(Reason::Unavailable, format!("The box could not write its answer: {e}.")))
+    serde_json::to_value(result).map_err(|e| {
+        RpcError::new(
+            Reason::Unavailable,
+            format!("The box could not write its answer: {e}."),
+        )
+    })
 }
 
 fn unavailable(error: &BookError) -> RpcError {

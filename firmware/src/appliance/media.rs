@@ -17,19 +17,45 @@ pub(super) struct Owner {
 }
 
 impl Appliance {
-    pub(super) fn open_guest(&mut self, user: Id, session: Token, camera: bool) -> Result<(), JournalError> {
-        let opened = self.open_session(&session, Owner { who: guest(&user), on_air: true }, SessionKind::Guest { camera });
+    pub(super) fn open_guest(
+        &mut self,
+        user: Id,
+        session: Token,
+        camera: bool,
+    ) -> Result<(), JournalError> {
+        let opened = self.open_session(
+            &session,
+            Owner {
+                who: guest(&user),
+                on_air: true,
+            },
+            SessionKind::Guest { camera },
+        );
         if let Err(error) = opened {
             tracing::error!(%error, %user, "a guest's media session could not be opened");
-            return self.apply(Input::Media { session, event: MediaEvent::Failed }, None);
+            return self.apply(
+                Input::Media {
+                    session,
+                    event: MediaEvent::Failed,
+                },
+                None,
+            );
         }
         Ok(())
     }
 
-    fn open_session(&mut self, session: &Token, owner: Owner, kind: SessionKind) -> Result<(), StudioError> {
+    fn open_session(
+        &mut self,
+        session: &Token,
+        owner: Owner,
+        kind: SessionKind,
+    ) -> Result<(), StudioError> {
         self.signals.open(session);
         self.sessions.insert(session.to_string(), owner);
-        let opened = self.studio.open(SessionSpec { session: session.to_string(), kind });
+        let opened = self.studio.open(SessionSpec {
+            session: session.to_string(),
+            kind,
+        });
         if opened.is_err() {
             self.forget_session(session);
         }
@@ -48,7 +74,10 @@ impl Appliance {
     }
 
     fn watching(&self, who: &Identity) -> Option<String> {
-        self.sessions.iter().find(|(_, owner)| !owner.on_air && owner.who == *who).map(|(session, _)| session.clone())
+        self.sessions
+            .iter()
+            .find(|(_, owner)| !owner.on_air && owner.who == *who)
+            .map(|(session, _)| session.clone())
     }
 
     pub(super) fn stop_watching(&mut self, who: &Identity) {
@@ -67,26 +96,46 @@ impl Appliance {
             && who.role == dais_room::access::Role::Guest
             && self.room.on_programme().any(|seated| *seated.user == user)
         {
-            return Err(RpcError::new(Reason::AlreadyConnected, "You have a seat: its session carries the programme already."));
+            return Err(RpcError::new(
+                Reason::AlreadyConnected,
+                "You have a seat: its session carries the programme already.",
+            ));
         }
         let watchers = self.sessions.values().filter(|owner| !owner.on_air).count();
         if watchers >= self.config.sessions.max_watchers {
-            let why = format!("This box serves {watchers} watchers at most. Larger audiences watch a stream that is fed by an output.");
+            let why = format!(
+                "This box serves {watchers} watchers at most. Larger audiences watch a stream that is fed by an output."
+            );
             return Err(RpcError::new(Reason::Unavailable, why));
         }
-        let owner = Owner { who: who.clone(), on_air: false };
-        self.open_session(&Token::random(), owner, SessionKind::Watch).map_err(|e| RpcError::new(Reason::Unavailable, e.to_string()))
+        let owner = Owner {
+            who: who.clone(),
+            on_air: false,
+        };
+        self.open_session(&Token::random(), owner, SessionKind::Watch)
+            .map_err(|e| RpcError::new(Reason::Unavailable, e.to_string()))
     }
 
     /// `media.restart` of a session that only watches; the room restarts its own.
-    pub(super) fn restart_watching(&mut self, who: &Identity, session: &str) -> Result<(), RpcError> {
+    pub(super) fn restart_watching(
+        &mut self,
+        who: &Identity,
+        session: &str,
+    ) -> Result<(), RpcError> {
         if self.watching(who).as_deref() != Some(session) {
-            return Err(RpcError::bad_param("session", "there is no such session of yours, or it has ended"));
+            return Err(RpcError::bad_param(
+                "session",
+                "there is no such session of yours, or it has ended",
+            ));
         }
         self.watch(who, true)
     }
 
-    pub(super) fn on_media(&mut self, session: &str, event: MediaEvent) -> Result<(), JournalError> {
+    pub(super) fn on_media(
+        &mut self,
+        session: &str,
+        event: MediaEvent,
+    ) -> Result<(), JournalError> {
         match self.sessions.get(session) {
             Some(owner) if owner.on_air => match session.parse() {
                 Ok(session) => self.apply(Input::Media { session, event }, None),
@@ -101,23 +150,45 @@ impl Appliance {
     }
 
     pub(super) fn on_offer(&mut self, session: &str, sdp: String) {
-        let (Some(owner), Ok(token)) = (self.sessions.get(session), session.parse::<Token>()) else { return };
-        let video = if owner.on_air { self.want_of(&token) } else { self.most() };
+        let (Some(owner), Ok(token)) = (self.sessions.get(session), session.parse::<Token>())
+        else {
+            return;
+        };
+        let video = if owner.on_air {
+            self.want_of(&token)
+        } else {
+            self.most()
+        };
         self.wants.insert(token.clone(), video);
-        let offer = Notification::MediaOffer { session: token, sdp, ice_servers: self.config.ice_servers(), video };
+        let offer = Notification::MediaOffer {
+            session: token,
+            sdp,
+            ice_servers: self.config.ice_servers(),
+            video,
+        };
         self.control.tell(&owner.who, &offer, self.room.rev());
     }
 
     pub(super) fn on_candidate(&mut self, session: &str, candidate: Option<IceCandidate>) {
-        let (Some(owner), Ok(session)) = (self.sessions.get(session), session.parse()) else { return };
-        let notification = Notification::MediaCandidate { session, candidate: candidate.map(to_wire) };
-        self.control.tell(&owner.who, &notification, self.room.rev());
+        let (Some(owner), Ok(session)) = (self.sessions.get(session), session.parse()) else {
+            return;
+        };
+        let notification = Notification::MediaCandidate {
+            session,
+            candidate: candidate.map(to_wire),
+        };
+        self.control
+            .tell(&owner.who, &notification, self.room.rev());
     }
 
     /// The most that a guest may send: before it has a tile, and for a tile of the whole picture.
     pub(super) fn most(&self) -> VideoWant {
         let up = &self.config.sessions.up;
-        VideoWant { width: up.width, height: up.height, max_fps: up.max_fps, max_kbps: up.max_kbps }
+        VideoWant {
+            width: up.width,
+            height: up.height,
+            max_fps: up.max_fps,
+            max_kbps: up.max_kbps,
+        }
     }
 }
-

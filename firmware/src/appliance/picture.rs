@@ -16,7 +16,12 @@ impl Appliance {
     /// Gives the studio the newest scene, tells guests what their tiles can use, and ends watching where a seat took over.
     pub(super) fn show_picture(&mut self) {
         let scene = self.scene();
-        let on_air: Vec<_> = self.room.on_programme().filter(|p| p.state == SeatState::OnAir).map(|p| super::guest(p.user)).collect();
+        let on_air: Vec<_> = self
+            .room
+            .on_programme()
+            .filter(|p| p.state == SeatState::OnAir)
+            .map(|p| super::guest(p.user))
+            .collect();
         for who in on_air {
             self.stop_watching(&who);
         }
@@ -32,13 +37,21 @@ impl Appliance {
             rect: None,
             z: 0,
             fit: Fit::Cover,
-            look: if snapshot.host.camera { Look::Live } else { Look::Card },
+            look: if snapshot.host.camera {
+                Look::Live
+            } else {
+                Look::Card
+            },
             name: snapshot.host.name.to_string(),
             audible: !snapshot.host.muted,
             gain_db: 0.0,
         }];
         // Whoever is still connecting has nothing to show: the tile comes with the first frame.
-        for person in self.room.on_programme().filter(|p| p.state != SeatState::Connecting) {
+        for person in self
+            .room
+            .on_programme()
+            .filter(|p| p.state != SeatState::Connecting)
+        {
             let look = match person.state {
                 SeatState::Reconnecting => Look::Dimmed,
                 _ if !person.camera || person.video_muted => Look::Card,
@@ -56,12 +69,24 @@ impl Appliance {
                 gain_db: person.gain_db.get(),
             });
         }
-        let canvas = Size { w: self.config.programme.width, h: self.config.programme.height };
+        let canvas = Size {
+            w: self.config.programme.width,
+            h: self.config.programme.height,
+        };
         let people: Vec<u8> = seats.iter().map(|seat| seat.seat).collect();
-        let speaking = snapshot.guests.iter().find(|guest| guest.speaking).map(|guest| guest.seat.get());
+        let speaking = snapshot
+            .guests
+            .iter()
+            .find(|guest| guest.speaking)
+            .map(|guest| guest.seat.get());
         for place in layout::arrange(snapshot.layout, canvas, &people, speaking) {
             if let Some(seat) = seats.iter_mut().find(|seat| seat.seat == place.seat) {
-                seat.rect = Some(Rect { x: place.rect.x, y: place.rect.y, w: place.rect.w, h: place.rect.h });
+                seat.rect = Some(Rect {
+                    x: place.rect.x,
+                    y: place.rect.y,
+                    w: place.rect.w,
+                    h: place.rect.h,
+                });
                 seat.z = place.z;
                 seat.fit = match place.fit {
                     layout::Fit::Contain => Fit::Contain,
@@ -75,8 +100,14 @@ impl Appliance {
     fn send_wants(&mut self, scene: &Scene) {
         let mut news = Vec::new();
         for person in self.room.on_programme().filter(|p| p.camera) {
-            let Some(session) = person.session else { continue };
-            let tile = scene.seats.iter().find(|seat| seat.seat == person.seat.get()).and_then(|seat| seat.rect);
+            let Some(session) = person.session else {
+                continue;
+            };
+            let tile = scene
+                .seats
+                .iter()
+                .find(|seat| seat.seat == person.seat.get())
+                .and_then(|seat| seat.rect);
             let want = fit_want(self.most(), tile);
             // The offer tells the first one.
             if self.wants.get(session).is_some_and(|told| *told != want) {
@@ -90,8 +121,14 @@ impl Appliance {
     }
 
     pub(super) fn want_of(&self, session: &Token) -> VideoWant {
-        let seat = self.room.on_programme().find(|p| p.session == Some(session)).map(|p| p.seat.get());
-        let tile = seat.and_then(|seat| self.scene().seats.into_iter().find(|s| s.seat == seat)).and_then(|s| s.rect);
+        let seat = self
+            .room
+            .on_programme()
+            .find(|p| p.session == Some(session))
+            .map(|p| p.seat.get());
+        let tile = seat
+            .and_then(|seat| self.scene().seats.into_iter().find(|s| s.seat == seat))
+            .and_then(|s| s.rect);
         fit_want(self.most(), tile)
     }
 }
@@ -100,24 +137,48 @@ impl Appliance {
 fn fit_want(most: VideoWant, tile: Option<Rect>) -> VideoWant {
     let Some(tile) = tile else { return most };
     // The smallest even size with the shape of `most` that covers the tile.
-    let scale = f64::max(f64::from(tile.w) / f64::from(most.width), f64::from(tile.h) / f64::from(most.height)).min(1.0);
-    let even = |pixels: u32| ((f64::from(pixels) * scale / 2.0).ceil() as u32 * 2).clamp(2, pixels.max(2));
+    let scale = f64::max(
+        f64::from(tile.w) / f64::from(most.width),
+        f64::from(tile.h) / f64::from(most.height),
+    )
+    .min(1.0);
+    let even =
+        |pixels: u32| ((f64::from(pixels) * scale / 2.0).ceil() as u32 * 2).clamp(2, pixels.max(2));
     let (width, height) = (even(most.width), even(most.height));
-    let kbps = f64::from(width) * f64::from(height) * f64::from(most.max_fps) * BITS_PER_PIXEL / 1000.0;
-    VideoWant { width, height, max_fps: most.max_fps, max_kbps: (kbps as u32).clamp(LEAST_KBPS.min(most.max_kbps), most.max_kbps) }
+    let kbps =
+        f64::from(width) * f64::from(height) * f64::from(most.max_fps) * BITS_PER_PIXEL / 1000.0;
+    VideoWant {
+        width,
+        height,
+        max_fps: most.max_fps,
+        max_kbps: (kbps as u32).clamp(LEAST_KBPS.min(most.max_kbps), most.max_kbps),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const MOST: VideoWant = VideoWant { width: 640, height: 360, max_fps: 30, max_kbps: 1200 };
+    const MOST: VideoWant = VideoWant {
+        width: 640,
+        height: 360,
+        max_fps: 30,
+        max_kbps: 1200,
+    };
 
     #[test]
     fn a_guest_is_asked_for_no_more_pixels_than_its_tile_shows() {
         let want = |w, h| fit_want(MOST, Some(Rect { x: 0, y: 0, w, h }));
         assert_eq!(want(1920, 1080), MOST);
-        assert_eq!(want(320, 180), VideoWant { width: 320, height: 180, max_fps: 30, max_kbps: 293 });
+        assert_eq!(
+            want(320, 180),
+            VideoWant {
+                width: 320,
+                height: 180,
+                max_fps: 30,
+                max_kbps: 293
+            }
+        );
         assert_eq!((want(480, 360).width, want(480, 360).height), (640, 360));
         assert_eq!(fit_want(MOST, None), MOST);
         assert_eq!(want(64, 36).max_kbps, 150);

@@ -31,8 +31,22 @@ pub(super) struct Vitals {
 }
 
 impl Vitals {
-    pub fn new(clock: Clock, out: watch::Sender<Option<Health>>, moving: watch::Sender<bool>) -> Self {
-        Self { clock, cpu: CpuMeter::default(), alarms: BTreeMap::new(), slow_seconds: 0, newest: None, best_fps: 0.0, out, moving, moving_since: None }
+    pub fn new(
+        clock: Clock,
+        out: watch::Sender<Option<Health>>,
+        moving: watch::Sender<bool>,
+    ) -> Self {
+        Self {
+            clock,
+            cpu: CpuMeter::default(),
+            alarms: BTreeMap::new(),
+            slow_seconds: 0,
+            newest: None,
+            best_fps: 0.0,
+            out,
+            moving,
+            moving_since: None,
+        }
     }
 
     /// The first programme frame left the encoder.
@@ -43,7 +57,15 @@ impl Vitals {
 
     /// Whether this is news.
     pub fn alarm(&mut self, what: &str, advice: String, now: u64) -> bool {
-        self.alarms.insert(what.into(), (self.alarms.get(what).map_or(now, |(since, _)| *since), advice)).is_none()
+        self.alarms
+            .insert(
+                what.into(),
+                (
+                    self.alarms.get(what).map_or(now, |(since, _)| *since),
+                    advice,
+                ),
+            )
+            .is_none()
     }
 
     pub fn over(&mut self, what: &str) {
@@ -53,7 +75,9 @@ impl Vitals {
     }
 
     pub fn disk_free(&self) -> Option<u64> {
-        self.newest.as_ref().and_then(|health| health.disk_free_bytes)
+        self.newest
+            .as_ref()
+            .and_then(|health| health.disk_free_bytes)
     }
 
     pub fn health(&self) -> Health {
@@ -61,7 +85,15 @@ impl Vitals {
     }
 
     /// Measures, and says what is newly wrong as `(what, advice)`.
-    pub fn measure(&mut self, studio: &StudioHealth, disk: &Path, watchers: usize, refused: u64, link: &Link, rev: u64) -> Vec<(String, String)> {
+    pub fn measure(
+        &mut self,
+        studio: &StudioHealth,
+        disk: &Path,
+        watchers: usize,
+        refused: u64,
+        link: &Link,
+        rev: u64,
+    ) -> Vec<(String, String)> {
         let now = self.clock.now_ms();
         // The folder of recordings is made with the first one: until then, its parent tells.
         let free = disk.ancestors().find_map(machine::disk_free_bytes);
@@ -84,10 +116,18 @@ impl Vitals {
         for output in &studio.outputs {
             dropped("outputs", output.dropped);
         }
-        for (stage, latency) in
-            [("capture_to_mix", studio.capture_to_mix), ("mix_to_encoded", studio.mix_to_encoded), ("capture_to_encoded", studio.capture_to_encoded)]
-        {
-            health.latency.insert(stage.into(), Latency { p50_ms: latency.p50_ms, p99_ms: latency.p99_ms });
+        for (stage, latency) in [
+            ("capture_to_mix", studio.capture_to_mix),
+            ("mix_to_encoded", studio.mix_to_encoded),
+            ("capture_to_encoded", studio.capture_to_encoded),
+        ] {
+            health.latency.insert(
+                stage.into(),
+                Latency {
+                    p50_ms: latency.p50_ms,
+                    p99_ms: latency.p99_ms,
+                },
+            );
         }
         let mut troubles = Vec::new();
         let mut watch = |this: &mut Self, what: &str, wrong: bool, advice: String| {
@@ -98,19 +138,51 @@ impl Vitals {
             }
         };
         let low = free.is_some_and(|free| free < DISK_LOW_BYTES);
-        watch(self, "disk", low, format!("Only {} MB are free for recordings. Remove old ones.", free.unwrap_or(0) >> 20));
+        watch(
+            self,
+            "disk",
+            low,
+            format!(
+                "Only {} MB are free for recordings. Remove old ones.",
+                free.unwrap_or(0) >> 20
+            ),
+        );
         // The rate is of whole seconds: it is 0 in the first one.
-        if self.moving_since.is_some_and(|since| now > since + FIRST_RATE_MS) {
-            self.moving.send_if_modified(|moving| std::mem::replace(moving, health.fps > 0.0) != *moving);
+        if self
+            .moving_since
+            .is_some_and(|since| now > since + FIRST_RATE_MS)
+        {
+            self.moving
+                .send_if_modified(|moving| std::mem::replace(moving, health.fps > 0.0) != *moving);
         }
         if *self.moving.borrow() {
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
         }
         self.best_fps = self.best_fps.max(health.fps);
-        self.slow_seconds = if health.fps < FPS_FLOOR * self.best_fps { self.slow_seconds + 1 } else { 0 };
+        self.slow_seconds = if health.fps < FPS_FLOOR * self.best_fps {
+            self.slow_seconds + 1
+        } else {
+            0
+        };
         let slow = self.slow_seconds >= STUTTER_S;
-        watch(self, "frame_rate", slow, format!("The programme moves at {:.0} frames a second only. Close other programs, or lower [programme] width, height or fps.", health.fps));
-        health.alarms = self.alarms.iter().map(|(what, (since, advice))| Alarm { what: what.clone(), since_ms: now - since, advice: advice.clone() }).collect();
+        watch(
+            self,
+            "frame_rate",
+            slow,
+            format!(
+                "The programme moves at {:.0} frames a second only. Close other programs, or lower [programme] width, height or fps.",
+                health.fps
+            ),
+        );
+        health.alarms = self
+            .alarms
+            .iter()
+            .map(|(what, (since, advice))| Alarm {
+                what: what.clone(),
+                since_ms: now - since,
+                advice: advice.clone(),
+            })
+            .collect();
         self.newest = Some(health.clone());
         self.out.send_replace(Some(health));
         troubles

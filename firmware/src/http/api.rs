@@ -40,16 +40,26 @@ impl From<BookError> for Refusal {
     }
 }
 
-pub async fn pair(State(door): State<Door>, body: Result<Json<PairRequest>, JsonRejection>) -> Result<Json<Credential>, Refusal> {
+pub async fn pair(
+    State(door): State<Door>,
+    body: Result<Json<PairRequest>, JsonRejection>,
+) -> Result<Json<Credential>, Refusal> {
     let Json(PairRequest { code, name }) = body?;
     let name = match name {
         Some(name) => name,
-        None => "Console".parse::<Name>().map_err(|e| Refusal(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?,
+        None => "Console"
+            .parse::<Name>()
+            .map_err(|e| Refusal(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?,
     };
-    admit(&door, move |door| door.book.pair(&code, name)).await.map(Json)
+    admit(&door, move |door| door.book.pair(&code, name))
+        .await
+        .map(Json)
 }
 
-pub async fn join(State(door): State<Door>, body: Result<Json<JoinRequest>, JsonRejection>) -> Result<Json<Credential>, Refusal> {
+pub async fn join(
+    State(door): State<Door>,
+    body: Result<Json<JoinRequest>, JsonRejection>,
+) -> Result<Json<Credential>, Refusal> {
     let Json(JoinRequest { invite, name }) = body?;
     let mut credential = admit(&door, move |door| door.book.join(&invite, name)).await?;
     credential.ice_servers = Some(door.ice_servers.to_vec());
@@ -57,15 +67,29 @@ pub async fn join(State(door): State<Door>, body: Result<Json<JoinRequest>, Json
 }
 
 /// Writes the book away from the threads that serve (it syncs to disk), then tells the broker.
-async fn admit(door: &Door, by: impl FnOnce(&Door) -> Result<Admission, BookError> + Send + 'static) -> Result<Credential, Refusal> {
+async fn admit(
+    door: &Door,
+    by: impl FnOnce(&Door) -> Result<Admission, BookError> + Send + 'static,
+) -> Result<Credential, Refusal> {
     let own = door.clone();
     let Admission { who, id, password } = tokio::task::spawn_blocking(move || by(&own))
         .await
-        .map_err(|error| Refusal(StatusCode::INTERNAL_SERVER_ERROR, format!("The box could not do that: {error}.")))??;
+        .map_err(|error| {
+            Refusal(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("The box could not do that: {error}."),
+            )
+        })??;
     door.broker.grant(&who, &password).await.map_err(|error| {
         tracing::error!(%error, %who, "the broker did not take a new credential");
         Refusal(StatusCode::BAD_GATEWAY, error.to_string())
     })?;
     tracing::info!(%who, "admitted");
-    Ok(Credential { user_id: id, username: who.username(), password, box_id: door.box_id.clone(), ice_servers: None })
+    Ok(Credential {
+        user_id: id,
+        username: who.username(),
+        password,
+        box_id: door.box_id.clone(),
+        ice_servers: None,
+    })
 }

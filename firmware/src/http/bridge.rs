@@ -14,7 +14,11 @@ const CHUNK: usize = 16 * 1024;
 
 pub async fn mqtt(State(door): State<Door>, upgrade: WebSocketUpgrade) -> Response {
     let Ok(permit) = door.sockets.clone().try_acquire_owned() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "this box serves as many connections as it can\n").into_response();
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this box serves as many connections as it can\n",
+        )
+            .into_response();
     };
     upgrade
         .protocols(["mqtt"])

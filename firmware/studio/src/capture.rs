@@ -19,6 +19,7 @@ use crate::api::{Event, Source};
 use crate::element::{filter, make, posted_error};
 use crate::encoder::raw_sound_caps;
 use crate::error::StudioError;
+use crate::rt;
 use crate::slot::Slot;
 use crate::studio::Shared;
 
@@ -62,7 +63,9 @@ impl AudioSpec {
             Some(("file", path)) if !path.is_empty() => Ok(AudioSpec::File(path.into())),
             _ => Err(StudioError::Config {
                 key: "capture.audio",
-                what: format!("\"{spec}\" is none of \"test\", \"alsa:DEVICE\", \"file:PATH\", \"none\""),
+                what: format!(
+                    "\"{spec}\" is none of \"test\", \"alsa:DEVICE\", \"file:PATH\", \"none\""
+                ),
             }),
         }
     }
@@ -89,26 +92,38 @@ enum What {
 impl What {
     fn trouble(&self) -> (&'static str, String) {
         match self {
-            What::Picture(VideoSpec::V4l2(device)) => {
-                ("the host's camera gives no picture", format!("Check the cable and the camera at {device}. It is tried again."))
-            }
-            What::Sound(AudioSpec::Alsa(device)) => {
-                ("the host's microphone gives no sound", format!("Check the microphone at {device}. It is tried again."))
-            }
-            What::Picture(VideoSpec::File(path)) | What::Sound(AudioSpec::File(path)) | What::Both(path) => {
-                ("the host's file can't be played", format!("Check the file {}. It is tried again.", path.display()))
-            }
-            What::Picture(VideoSpec::Test) | What::Sound(AudioSpec::Test | AudioSpec::None) => {
-                ("the test source stands still", "This machine may be overloaded. It is tried again.".into())
-            }
+            What::Picture(VideoSpec::V4l2(device)) => (
+                "the host's camera gives no picture",
+                format!("Check the cable and the camera at {device}. It is tried again."),
+            ),
+            What::Sound(AudioSpec::Alsa(device)) => (
+                "the host's microphone gives no sound",
+                format!("Check the microphone at {device}. It is tried again."),
+            ),
+            What::Picture(VideoSpec::File(path))
+            | What::Sound(AudioSpec::File(path))
+            | What::Both(path) => (
+                "the host's file can't be played",
+                format!("Check the file {}. It is tried again.", path.display()),
+            ),
+            What::Picture(VideoSpec::Test) | What::Sound(AudioSpec::Test | AudioSpec::None) => (
+                "the test source stands still",
+                "This machine may be overloaded. It is tried again.".into(),
+            ),
         }
     }
 }
 
 /// Starts the threads that keep the host's capture alive until `stop`.
-pub(crate) fn start(shared: &Shared, stop: &Arc<AtomicBool>) -> Result<Vec<std::thread::JoinHandle<()>>, StudioError> {
+pub(crate) fn start(
+    shared: &Shared,
+    stop: &Arc<AtomicBool>,
+) -> Result<Vec<std::thread::JoinHandle<()>>, StudioError> {
     let config = &shared.config.capture;
-    let (video, audio) = (VideoSpec::parse(&config.video)?, AudioSpec::parse(&config.audio)?);
+    let (video, audio) = (
+        VideoSpec::parse(&config.video)?,
+        AudioSpec::parse(&config.audio)?,
+    );
     let captures = match (&video, &audio) {
         (VideoSpec::File(v), AudioSpec::File(a)) if v == a => vec![What::Both(v.clone())],
         (_, AudioSpec::None) => vec![What::Picture(video)],
@@ -119,7 +134,11 @@ pub(crate) fn start(shared: &Shared, stop: &Arc<AtomicBool>) -> Result<Vec<std::
         .into_iter()
         .map(|what| {
             let (shared, host, stop) = (shared.clone(), host.clone(), stop.clone());
-            let name = if matches!(what, What::Sound(_)) { "microphone" } else { "camera" };
+            let name = if matches!(what, What::Sound(_)) {
+                "microphone"
+            } else {
+                "camera"
+            };
             std::thread::Builder::new()
                 .name(name.into())
                 .spawn(move || keep(&shared, &host, &what, &stop))
@@ -148,7 +167,9 @@ fn keep(shared: &Shared, host: &Arc<Slot>, what: &What, stop: &AtomicBool) {
                 let end = watch(&pipeline, host, what, stop, || {
                     came = true;
                     if std::mem::take(&mut in_trouble) {
-                        shared.tell(Event::TroubleOver { what: trouble.into() });
+                        shared.tell(Event::TroubleOver {
+                            what: trouble.into(),
+                        });
                     }
                 });
                 let _ = pipeline.set_state(gst::State::Null);
@@ -174,7 +195,10 @@ fn keep(shared: &Shared, host: &Arc<Slot>, what: &What, stop: &AtomicBool) {
                     }
                 }
                 if !std::mem::replace(&mut in_trouble, true) {
-                    shared.tell(Event::Trouble { what: trouble.into(), advice: format!("{advice} ({why})") });
+                    shared.tell(Event::Trouble {
+                        what: trouble.into(),
+                        advice: format!("{advice} ({why})"),
+                    });
                 }
                 wait_again(&mut failures, stop);
             }
@@ -183,7 +207,8 @@ fn keep(shared: &Shared, host: &Arc<Slot>, what: &What, stop: &AtomicBool) {
 }
 
 fn wait_again(failures: &mut usize, stop: &AtomicBool) {
-    let until = Instant::now() + Duration::from_millis(BACK_OFF[(*failures).min(BACK_OFF.len() - 1)]);
+    let until =
+        Instant::now() + Duration::from_millis(BACK_OFF[(*failures).min(BACK_OFF.len() - 1)]);
     *failures += 1;
     while Instant::now() < until && !stop.load(Ordering::Relaxed) {
         std::thread::sleep(LOOK);
@@ -191,8 +216,16 @@ fn wait_again(failures: &mut usize, stop: &AtomicBool) {
 }
 
 /// Watches a running capture; `alive` is called each time something came.
-fn watch(pipeline: &gst::Pipeline, host: &Slot, what: &What, stop: &AtomicBool, mut alive: impl FnMut()) -> End {
-    let Some(bus) = pipeline.bus() else { return End::Broken("it has no bus".into()) };
+fn watch(
+    pipeline: &gst::Pipeline,
+    host: &Slot,
+    what: &What,
+    stop: &AtomicBool,
+    mut alive: impl FnMut(),
+) -> End {
+    let Some(bus) = pipeline.bus() else {
+        return End::Broken("it has no bus".into());
+    };
     let came = || match what {
         What::Picture(_) | What::Both(_) => host.video.seq(),
         What::Sound(_) => host.audio.frames(),
@@ -203,7 +236,8 @@ fn watch(pipeline: &gst::Pipeline, host: &Slot, what: &What, stop: &AtomicBool, 
         if stop.load(Ordering::Relaxed) {
             return End::Stopped;
         }
-        if let Some(message) = bus.timed_pop(gst::ClockTime::from_nseconds(LOOK.as_nanos() as u64)) {
+        if let Some(message) = bus.timed_pop(gst::ClockTime::from_nseconds(LOOK.as_nanos() as u64))
+        {
             match message.view() {
                 gst::MessageView::Error(error) => return End::Broken(error.error().to_string()),
                 gst::MessageView::Eos(_) => return End::Over,
@@ -214,7 +248,10 @@ fn watch(pipeline: &gst::Pipeline, host: &Slot, what: &What, stop: &AtomicBool, 
                     let _ = pipeline.seek_simple(flags, gst::ClockTime::ZERO);
                 }
                 gst::MessageView::SegmentDone(_) => {
-                    if pipeline.seek_simple(gst::SeekFlags::SEGMENT, gst::ClockTime::ZERO).is_err() {
+                    if pipeline
+                        .seek_simple(gst::SeekFlags::SEGMENT, gst::ClockTime::ZERO)
+                        .is_err()
+                    {
                         return End::Over;
                     }
                 }
@@ -232,11 +269,20 @@ fn watch(pipeline: &gst::Pipeline, host: &Slot, what: &What, stop: &AtomicBool, 
 }
 
 fn is_file(what: &What) -> bool {
-    matches!(what, What::Both(_) | What::Picture(VideoSpec::File(_)) | What::Sound(AudioSpec::File(_)))
+    matches!(
+        what,
+        What::Both(_) | What::Picture(VideoSpec::File(_)) | What::Sound(AudioSpec::File(_))
+    )
 }
 
-fn build(shared: &Shared, host: &Arc<Slot>, what: &What, failures: usize) -> Result<gst::Pipeline, StudioError> {
+fn build(
+    shared: &Shared,
+    host: &Arc<Slot>,
+    what: &What,
+    failures: usize,
+) -> Result<gst::Pipeline, StudioError> {
     let pipeline = gst::Pipeline::new();
+    rt::raise_streams(&pipeline);
     let programme = &shared.config.programme;
     match what {
         What::Picture(VideoSpec::Test) => {
@@ -253,7 +299,10 @@ fn build(shared: &Shared, host: &Arc<Slot>, what: &What, failures: usize) -> Res
                 .field("height", height as i32)
                 .field("framerate", gst::Fraction::new(programme.fps as i32, 1))
                 .build();
-            chain(&pipeline, vec![source, filter(&caps)?, picture_sink(host, false)])?;
+            chain(
+                &pipeline,
+                vec![source, filter(&caps)?, picture_sink(host, false)],
+            )?;
         }
         What::Picture(VideoSpec::V4l2(device)) => {
             shared.time.adopt(&pipeline);
@@ -264,7 +313,10 @@ fn build(shared: &Shared, host: &Arc<Slot>, what: &What, failures: usize) -> Res
                 source.set_property_from_str("io-mode", "mmap");
             }
             let decode = make("decodebin")?;
-            chain(&pipeline, vec![source, filter(&camera_caps(programme))?, decode.clone()])?;
+            chain(
+                &pipeline,
+                vec![source, filter(&camera_caps(programme))?, decode.clone()],
+            )?;
             picture_branch(shared, host, &pipeline, &decode, false)?;
         }
         What::Sound(AudioSpec::Test) => {
@@ -278,7 +330,15 @@ fn build(shared: &Shared, host: &Arc<Slot>, what: &What, failures: usize) -> Res
             source.set_property("apply-tick-ramp", true);
             source.set_property("volume", 0.1f64);
             source.set_property("samplesperbuffer", 480i32);
-            chain(&pipeline, vec![source, make("audioconvert")?, filter(&raw_sound_caps())?, sound_sink(shared, host, false)])?;
+            chain(
+                &pipeline,
+                vec![
+                    source,
+                    make("audioconvert")?,
+                    filter(&raw_sound_caps())?,
+                    sound_sink(shared, host, false),
+                ],
+            )?;
         }
         What::Sound(AudioSpec::Alsa(device)) => {
             shared.time.adopt(&pipeline);
@@ -310,7 +370,9 @@ fn build(shared: &Shared, host: &Arc<Slot>, what: &What, failures: usize) -> Res
             picture_branch(shared, host, &pipeline, &decode, true)?;
             sound_branch(shared, host, &pipeline, &decode)?;
         }
-        What::Sound(AudioSpec::None) => return Err(StudioError::pipeline("capture", "there is no microphone")),
+        What::Sound(AudioSpec::None) => {
+            return Err(StudioError::pipeline("capture", "there is no microphone"));
+        }
     }
     pipeline.set_state(gst::State::Playing).map_err(|_| {
         let why = posted_error(&pipeline).map(|e| e.to_string());
@@ -327,7 +389,10 @@ fn camera_caps(programme: &crate::config::ProgrammeConfig) -> gst::Caps {
     let mut caps = gst::Caps::new_empty();
     if let Some(caps) = caps.get_mut() {
         for kind in ["video/x-raw", "image/jpeg"] {
-            let exact = gst::Structure::builder(kind).field("width", width).field("height", height).field("framerate", rate);
+            let exact = gst::Structure::builder(kind)
+                .field("width", width)
+                .field("height", height)
+                .field("framerate", rate);
             caps.append_structure(exact.build());
         }
         for kind in ["video/x-raw", "image/jpeg"] {
@@ -344,7 +409,9 @@ fn camera_caps(programme: &crate::config::ProgrammeConfig) -> gst::Caps {
 }
 
 fn chain(pipeline: &gst::Pipeline, elements: Vec<gst::Element>) -> Result<(), StudioError> {
-    pipeline.add_many(&elements).map_err(|e| StudioError::pipeline("capture", e))?;
+    pipeline
+        .add_many(&elements)
+        .map_err(|e| StudioError::pipeline("capture", e))?;
     gst::Element::link_many(&elements).map_err(|e| StudioError::pipeline("capture", e))
 }
 
@@ -370,11 +437,31 @@ fn picture_branch(
         .field("height", gst::IntRange::new(2, programme.height as i32))
         .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
         .build();
-    branch(pipeline, decode, "video/x-raw", vec![make("videoconvert")?, make("videoscale")?, filter(&caps)?, picture_sink(host, paced)])
+    branch(
+        pipeline,
+        decode,
+        "video/x-raw",
+        vec![
+            make("videoconvert")?,
+            make("videoscale")?,
+            filter(&caps)?,
+            picture_sink(host, paced),
+        ],
+    )
 }
 
-fn sound_branch(shared: &Shared, host: &Arc<Slot>, pipeline: &gst::Pipeline, decode: &gst::Element) -> Result<(), StudioError> {
-    let elements = vec![make("audioconvert")?, make("audioresample")?, filter(&raw_sound_caps())?, sound_sink(shared, host, true)];
+fn sound_branch(
+    shared: &Shared,
+    host: &Arc<Slot>,
+    pipeline: &gst::Pipeline,
+    decode: &gst::Element,
+) -> Result<(), StudioError> {
+    let elements = vec![
+        make("audioconvert")?,
+        make("audioresample")?,
+        filter(&raw_sound_caps())?,
+        sound_sink(shared, host, true),
+    ];
     branch(pipeline, decode, "audio/x-raw", elements)
 }
 
@@ -390,7 +477,9 @@ fn branch(
     let mut all = vec![queue.clone()];
     all.extend(elements);
     chain(pipeline, all)?;
-    let Some(entry) = queue.static_pad("sink") else { return Err(StudioError::pipeline("capture", "a queue without pad")) };
+    let Some(entry) = queue.static_pad("sink") else {
+        return Err(StudioError::pipeline("capture", "a queue without pad"));
+    };
     decode.connect_pad_added(move |_, pad| {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         if caps.structure(0).is_some_and(|s| s.name() == media) && !entry.is_linked() {
@@ -419,16 +508,29 @@ fn sound_sink(shared: &Shared, host: &Arc<Slot>, paced: bool) -> gst::Element {
     let (host, shared) = (host.clone(), shared.clone());
     let mut samples: Vec<f32> = Vec::with_capacity(4800);
     sink(paced, move |sample| {
-        let Some(buffer) = sample.buffer() else { return };
-        let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::format::Time>());
+        let Some(buffer) = sample.buffer() else {
+            return;
+        };
+        let segment = sample
+            .segment()
+            .and_then(|s| s.downcast_ref::<gst::format::Time>());
         if let (false, Some(segment), Some(pts)) = (paced, segment, buffer.pts())
             && let Some(captured) = segment.to_running_time(pts)
         {
-            shared.lips.saw_sound(shared.time.now().saturating_sub(captured));
+            shared
+                .lips
+                .saw_sound(shared.time.now().saturating_sub(captured));
         }
-        let Ok(map) = buffer.map_readable() else { return };
+        let Ok(map) = buffer.map_readable() else {
+            return;
+        };
         samples.clear();
-        samples.extend(map.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+        samples.extend(
+            map.as_chunks::<4>()
+                .0
+                .iter()
+                .map(|bytes| f32::from_le_bytes(*bytes)),
+        );
         host.audio.push(&samples);
     })
 }
@@ -441,5 +543,10 @@ fn sink(paced: bool, mut take: impl FnMut(gst::Sample) + Send + 'static) -> gst:
             Ok(gst::FlowSuccess::Ok)
         })
         .build();
-    gst_app::AppSink::builder().max_buffers(2).sync(paced).callbacks(callbacks).build().upcast()
+    gst_app::AppSink::builder()
+        .max_buffers(2)
+        .sync(paced)
+        .callbacks(callbacks)
+        .build()
+        .upcast()
 }

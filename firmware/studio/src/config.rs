@@ -26,7 +26,10 @@ pub struct CaptureConfig {
 
 impl Default for CaptureConfig {
     fn default() -> Self {
-        CaptureConfig { video: "test".into(), audio: "test".into() }
+        CaptureConfig {
+            video: "test".into(),
+            audio: "test".into(),
+        }
     }
 }
 
@@ -81,7 +84,12 @@ pub struct ReturnsConfig {
 
 impl Default for ReturnsConfig {
     fn default() -> Self {
-        ReturnsConfig { width: 640, height: 360, fps: 30, bitrate_kbps: 900 }
+        ReturnsConfig {
+            width: 640,
+            height: 360,
+            fps: 30,
+            bitrate_kbps: 900,
+        }
     }
 }
 
@@ -98,7 +106,11 @@ pub struct SessionsConfig {
 
 impl Default for SessionsConfig {
     fn default() -> Self {
-        SessionsConfig { max_watchers: 20, stall_ms: 2000, up: UpConfig::default() }
+        SessionsConfig {
+            max_watchers: 20,
+            stall_ms: 2000,
+            up: UpConfig::default(),
+        }
     }
 }
 
@@ -113,7 +125,12 @@ pub struct UpConfig {
 
 impl Default for UpConfig {
     fn default() -> Self {
-        UpConfig { width: 640, height: 360, max_fps: 30, max_kbps: 1200 }
+        UpConfig {
+            width: 640,
+            height: 360,
+            max_fps: 30,
+            max_kbps: 1200,
+        }
     }
 }
 
@@ -173,34 +190,67 @@ impl StudioConfig {
         let size = |key, width: u32, height: u32| {
             let even = width.is_multiple_of(2) && height.is_multiple_of(2);
             if !even || !(64..=3840).contains(&width) || !(36..=2160).contains(&height) {
-                return bad(key, format!("{width}x{height} is not an even size between 64x36 and 3840x2160"));
+                return bad(
+                    key,
+                    format!("{width}x{height} is not an even size between 64x36 and 3840x2160"),
+                );
             }
             Ok(())
         };
         let p = &self.programme;
         size("programme.width and programme.height", p.width, p.height)?;
-        size("returns.width and returns.height", self.returns.width, self.returns.height)?;
+        size(
+            "returns.width and returns.height",
+            self.returns.width,
+            self.returns.height,
+        )?;
         if !(1..=60).contains(&p.fps) {
-            return bad("programme.fps", format!("{} is not between 1 and 60", p.fps));
+            return bad(
+                "programme.fps",
+                format!("{} is not between 1 and 60", p.fps),
+            );
         }
         if !(1..=p.fps).contains(&self.returns.fps) {
-            return bad("returns.fps", format!("{} is not between 1 and programme.fps ({})", self.returns.fps, p.fps));
+            return bad(
+                "returns.fps",
+                format!(
+                    "{} is not between 1 and programme.fps ({})",
+                    self.returns.fps, p.fps
+                ),
+            );
         }
         if !(50..=100_000).contains(&p.bitrate_kbps) {
-            return bad("programme.bitrate_kbps", format!("{} is not between 50 and 100000", p.bitrate_kbps));
+            return bad(
+                "programme.bitrate_kbps",
+                format!("{} is not between 50 and 100000", p.bitrate_kbps),
+            );
         }
         if !(50..=20_000).contains(&self.returns.bitrate_kbps) {
-            return bad("returns.bitrate_kbps", format!("{} is not between 50 and 20000", self.returns.bitrate_kbps));
+            return bad(
+                "returns.bitrate_kbps",
+                format!("{} is not between 50 and 20000", self.returns.bitrate_kbps),
+            );
         }
         if !(32..=320).contains(&p.audio_kbps) {
-            return bad("programme.audio_kbps", format!("{} is not between 32 and 320", p.audio_kbps));
+            return bad(
+                "programme.audio_kbps",
+                format!("{} is not between 32 and 320", p.audio_kbps),
+            );
         }
         if !(1..=10).contains(&p.keyframe_s) {
-            return bad("programme.keyframe_s", format!("{} is not between 1 and 10", p.keyframe_s));
+            return bad(
+                "programme.keyframe_s",
+                format!("{} is not between 1 and 10", p.keyframe_s),
+            );
         }
         p.background_rgb()?;
-        if (self.ice.min_port == 0) != (self.ice.max_port == 0) || self.ice.min_port > self.ice.max_port {
-            return bad("ice.min_port and ice.max_port", "both 0, or the first not above the last".into());
+        if (self.ice.min_port == 0) != (self.ice.max_port == 0)
+            || self.ice.min_port > self.ice.max_port
+        {
+            return bad(
+                "ice.min_port and ice.max_port",
+                "both 0, or the first not above the last".into(),
+            );
         }
         crate::capture::VideoSpec::parse(&self.capture.video)?;
         crate::capture::AudioSpec::parse(&self.capture.audio)?;
@@ -210,11 +260,17 @@ impl StudioConfig {
 
 impl ProgrammeConfig {
     pub fn background_rgb(&self) -> Result<[u8; 3], StudioError> {
-        let hex = self.background.strip_prefix('#').filter(|h| h.len() == 6 && h.is_ascii());
+        let hex = self
+            .background
+            .strip_prefix('#')
+            .filter(|h| h.len() == 6 && h.is_ascii());
         let rgb = hex.and_then(|h| u32::from_str_radix(h, 16).ok());
         let Some(rgb) = rgb else {
             let what = format!("\"{}\" is not a colour like \"#14171c\"", self.background);
-            return Err(StudioError::Config { key: "programme.background", what });
+            return Err(StudioError::Config {
+                key: "programme.background",
+                what,
+            });
         };
         let [_, r, g, b] = rgb.to_be_bytes();
         Ok([r, g, b])

@@ -5,23 +5,29 @@ use gst::prelude::*;
 use crate::error::StudioError;
 
 pub(crate) fn make(factory: &str) -> Result<gst::Element, StudioError> {
-    gst::ElementFactory::make(factory).build().map_err(|_| missing(factory))
+    gst::ElementFactory::make(factory)
+        .build()
+        .map_err(|_| missing(factory))
 }
 
 /// Which Debian and Ubuntu package holds an element that the studio uses.
 pub(crate) fn missing(factory: &str) -> StudioError {
     let package = match factory {
         "x264enc" => "gstreamer1.0-plugins-ugly",
-        "avenc_aac" => "gstreamer1.0-libav",
-        "matroskamux" | "flvmux" | "vp8enc" | "v4l2src" => "gstreamer1.0-plugins-good",
+        "avenc_aac" | "avdec_h264" => "gstreamer1.0-libav",
+        "nicesrc" => "gstreamer1.0-nice",
+        "matroskamux" | "flvmux" | "vp8enc" | "vp8dec" | "v4l2src" | "jpegdec" | "rtph264pay"
+        | "rtpopuspay" => "gstreamer1.0-plugins-good",
         "alsasrc" => "gstreamer1.0-alsa",
-        "openh264enc" | "rtmp2sink" | "srtsink" | "mpegtsmux" | "h264parse" | "fdkaacenc" | "voaacenc" => {
-            "gstreamer1.0-plugins-bad"
-        }
+        "webrtcbin" | "dtlssrtpenc" | "srtpenc" | "openh264enc" | "rtmp2sink" | "srtsink"
+        | "mpegtsmux" | "h264parse" | "fdkaacenc" | "voaacenc" => "gstreamer1.0-plugins-bad",
         "aacparse" => "gstreamer1.0-plugins-good",
         _ => "gstreamer1.0-plugins-base",
     };
-    StudioError::MissingElement { element: factory.into(), package }
+    StudioError::MissingElement {
+        element: factory.into(),
+        package,
+    }
 }
 
 pub(crate) fn filter(caps: &gst::Caps) -> Result<gst::Element, StudioError> {
@@ -31,8 +37,14 @@ pub(crate) fn filter(caps: &gst::Caps) -> Result<gst::Element, StudioError> {
 }
 
 /// Adds elements and links them one after the other.
-pub(crate) fn chain(pipeline: &gst::Pipeline, which: &str, elements: &[&gst::Element]) -> Result<(), StudioError> {
-    pipeline.add_many(elements).map_err(|e| StudioError::pipeline(which, e))?;
+pub(crate) fn chain(
+    pipeline: &gst::Pipeline,
+    which: &str,
+    elements: &[&gst::Element],
+) -> Result<(), StudioError> {
+    pipeline
+        .add_many(elements)
+        .map_err(|e| StudioError::pipeline(which, e))?;
     gst::Element::link_many(elements).map_err(|e| StudioError::pipeline(which, e))
 }
 

@@ -15,6 +15,7 @@ use crate::config::Encoder;
 use crate::element::{filter, make, posted_error};
 use crate::error::StudioError;
 use crate::feed::Feed;
+use crate::rt;
 use crate::time::StudioTime;
 
 /// What a video encoder has to make.
@@ -67,7 +68,11 @@ impl Drop for Encoding {
     }
 }
 
-pub(crate) fn raw_video_caps(width: u32, height: u32, fps: u32) -> Result<gst_video::VideoInfo, StudioError> {
+pub(crate) fn raw_video_caps(
+    width: u32,
+    height: u32,
+    fps: u32,
+) -> Result<gst_video::VideoInfo, StudioError> {
     gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, width, height)
         .fps(gst::Fraction::new(fps as i32, 1))
         .par(gst::Fraction::new(1, 1))
@@ -136,56 +141,96 @@ fn video_encoder(codec: Codec, shape: &VideoShape) -> Result<gst::Element, Studi
             encoder.set_property("threads", 1i32);
         }
         Codec::AvAac | Codec::VoAac | Codec::FdkAac => {
-            return Err(StudioError::pipeline("encoder", format!("{} does not encode pictures", codec.name())));
+            return Err(StudioError::pipeline(
+                "encoder",
+                format!("{} does not encode pictures", codec.name()),
+            ));
         }
     }
     Ok(encoder)
 }
 
 impl Encoding {
-    /// Builds and starts a video encoder that publishes to `feed`. `encoded` hears of each unit's timestamp.
+    /// Builds and starts a video encoder that publishes to `feed`. `urgent`: it goes before what is not the programme.
+    /// `encoded` hears of each unit's timestamp.
     pub fn video(
         codec: Codec,
         shape: &VideoShape,
+        urgent: bool,
         time: &StudioTime,
         feed: &Arc<Feed>,
         encoded: impl Fn(gst::ClockTime) + Send + Sync + 'static,
     ) -> Result<Encoding, StudioError> {
         let info = raw_video_caps(shape.width, shape.height, shape.fps)?;
-        let caps = info.to_caps().map_err(|e| StudioError::pipeline("encoder", e))?;
+        let caps = info
+            .to_caps()
+            .map_err(|e| StudioError::pipeline("encoder", e))?;
         let encoder = video_encoder(codec, shape)?;
         let mut chain = vec![encoder.clone()];
         let out = if codec == Codec::Vp8 {
             gst::Caps::new_empty_simple("video/x-vp8")
         } else {
             if shape.baseline {
-                let profile = gst::Caps::builder("video/x-h264").field("profile", "constrained-baseline").build();
+                let profile = gst::Caps::builder("video/x-h264")
+                    .field("profile", "constrained-baseline")
+                    .build();
                 chain.push(filter(&profile)?);
             }
             let parse = make("h264parse")?;
             parse.set_property("config-interval", -1i32);
             chain.push(parse);
-            gst::Caps::builder("video/x-h264").field("stream-format", "byte-stream").field("alignment", "au").build()
+            gst::Caps::builder("video/x-h264")
+                .field("stream-format", "byte-stream")
+                .field("alignment", "au")
+                .build()
         };
-        Self::start(appsrc(&caps), encoder, chain, out, time, feed, encoded)
+        Self::start(
+            appsrc(&caps),
+            encoder,
+            chain,
+            &out,
+            urgent,
+            time,
+            feed,
+            encoded,
+        )
     }
 
     /// The same for sound.
-    pub fn sound(codec: Codec, kbps: u32, time: &StudioTime, feed: &Arc<Feed>) -> Result<Encoding, StudioError> {
+    pub fn sound(
+        codec: Codec,
+        kbps: u32,
+        time: &StudioTime,
+        feed: &Arc<Feed>,
+    ) -> Result<Encoding, StudioError> {
         let encoder = make(codec.name())?;
         encoder.set_property("bitrate", kbps as i32 * 1000);
         let convert = make("audioconvert")?;
         let parse = make("aacparse")?;
         let chain = vec![convert, encoder.clone(), parse];
-        let out = gst::Caps::builder("audio/mpeg").field("mpegversion", 4i32).field("stream-format", "raw").build();
-        Self::start(appsrc(&raw_sound_caps()), encoder, chain, out, time, feed, |_| {})
+        let out = gst::Caps::builder("audio/mpeg")
+            .field("mpegversion", 4i32)
+            .field("stream-format", "raw")
+            .build();
+        Self::start(
+            appsrc(&raw_sound_caps()),
+            encoder,
+            chain,
+            &out,
+            true,
+            time,
+            feed,
+            |_| {},
+        )
     }
 
+    #[allow(clippy::too_many_arguments)] // Private, and each is another thing.
     fn start(
         appsrc: gst_app::AppSrc,
         encoder: gst::Element,
         chain: Vec<gst::Element>,
-        out: gst::Caps,
+        out: &gst::Caps,
+        urgent: bool,
         time: &StudioTime,
         feed: &Arc<Feed>,
         encoded: impl Fn(gst::ClockTime) + Send + Sync + 'static,
@@ -205,19 +250,40 @@ impl Encoding {
                 Ok(gst::FlowSuccess::Ok)
             })
             .build();
-        let appsink = gst_app::AppSink::builder().caps(&out).sync(false).async_(false).callbacks(callbacks).build();
+        let appsink = gst_app::AppSink::builder()
+            .caps(out)
+            .sync(false)
+            .async_(false)
+            .callbacks(callbacks)
+            .build();
         let pipeline = gst::Pipeline::new();
         time.adopt(&pipeline);
+        if urgent {
+            rt::raise_streams(&pipeline);
+        }
         let mut elements: Vec<gst::Element> = vec![appsrc.clone().upcast()];
         elements.extend(chain);
         elements.push(appsink.upcast());
-        pipeline.add_many(&elements).map_err(|e| StudioError::pipeline(which, e))?;
+        pipeline
+            .add_many(&elements)
+            .map_err(|e| StudioError::pipeline(which, e))?;
         gst::Element::link_many(&elements).map_err(|e| StudioError::pipeline(which, e))?;
-        let encoding = Encoding { pipeline, appsrc, encoder };
+        let encoding = Encoding {
+            pipeline,
+            appsrc,
+            encoder,
+        };
         encoding
             .pipeline
             .set_state(gst::State::Playing)
-            .map_err(|_| StudioError::pipeline(which, encoding.error().unwrap_or_else(|| "it did not start".into())))?;
+            .map_err(|_| {
+                StudioError::pipeline(
+                    which,
+                    encoding
+                        .error()
+                        .unwrap_or_else(|| "it did not start".into()),
+                )
+            })?;
         Ok(encoding)
     }
 
@@ -229,7 +295,11 @@ impl Encoding {
         time.adopt(&pipeline);
         crate::element::chain(&pipeline, "test", &[appsrc.upcast_ref(), &encoder])?;
         let _ = pipeline.set_state(gst::State::Playing);
-        Ok(Encoding { pipeline, appsrc, encoder })
+        Ok(Encoding {
+            pipeline,
+            appsrc,
+            encoder,
+        })
     }
 
     /// What the pipeline says went wrong, if it did.
@@ -241,13 +311,20 @@ impl Encoding {
 /// Asks an encoder for a keyframe with headers; returns at once.
 pub(crate) fn request_keyframe(encoder: &gst::Element) {
     if let Some(pad) = encoder.static_pad("src") {
-        pad.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
+        pad.send_event(
+            gst_video::UpstreamForceKeyUnitEvent::builder()
+                .all_headers(true)
+                .build(),
+        );
     }
 }
 
 /// x264enc stamps from 1000 hours on: its segment says so, and only running time means the same to a feed's subscribers.
 fn in_running_time(sample: &gst::Sample) -> Option<(gst::Buffer, gst::ClockTime)> {
-    let segment = sample.segment()?.downcast_ref::<gst::format::Time>()?.clone();
+    let segment = sample
+        .segment()?
+        .downcast_ref::<gst::format::Time>()?
+        .clone();
     let mut unit = sample.buffer_owned()?;
     let pts = segment.to_running_time(unit.pts()?)?;
     let stamped = unit.make_mut();
@@ -270,20 +347,28 @@ pub(crate) fn choose(wanted: Encoder, shape: &VideoShape) -> Result<Codec, Studi
     first_that_works("H.264", candidates, |codec| {
         let time = StudioTime::start();
         let feed = Feed::new("trial");
-        let encoding = Encoding::video(codec, shape, &time, &feed, |_| {})?;
+        let encoding = Encoding::video(codec, shape, false, &time, &feed, |_| {})?;
         let info = raw_video_caps(shape.width, shape.height, shape.fps)?;
-        try_out(&encoding, &feed, 5, u64::from(shape.fps), || gst::Buffer::from_slice(vec![128u8; info.size()]))
+        try_out(&encoding, &feed, 5, u64::from(shape.fps), || {
+            gst::Buffer::from_slice(vec![128u8; info.size()])
+        })
     })
 }
 
 /// The first AAC encoder that produces blocks here and now.
 pub(crate) fn choose_sound(kbps: u32) -> Result<Codec, StudioError> {
-    first_that_works("AAC", &[Codec::FdkAac, Codec::AvAac, Codec::VoAac], |codec| {
-        let time = StudioTime::start();
-        let feed = Feed::new("trial");
-        let encoding = Encoding::sound(codec, kbps, &time, &feed)?;
-        try_out(&encoding, &feed, 10, 100, || gst::Buffer::from_slice(vec![0u8; 480 * 8]))
-    })
+    first_that_works(
+        "AAC",
+        &[Codec::FdkAac, Codec::AvAac, Codec::VoAac],
+        |codec| {
+            let time = StudioTime::start();
+            let feed = Feed::new("trial");
+            let encoding = Encoding::sound(codec, kbps, &time, &feed)?;
+            try_out(&encoding, &feed, 10, 100, || {
+                gst::Buffer::from_slice(vec![0u8; 480 * 8])
+            })
+        },
+    )
 }
 
 fn first_that_works(
@@ -301,7 +386,10 @@ fn first_that_works(
             Err(error) => tried.push(format!("{}: {error}", codec.name())),
         }
     }
-    Err(StudioError::NoEncoder { codec: what, tried: tried.join("; ") })
+    Err(StudioError::NoEncoder {
+        codec: what,
+        tried: tried.join("; "),
+    })
 }
 
 fn try_out(
@@ -317,7 +405,10 @@ fn try_out(
             buffer.set_pts(gst::ClockTime::from_nseconds(n * 1_000_000_000 / rate));
             buffer.set_duration(gst::ClockTime::from_nseconds(1_000_000_000 / rate));
         }
-        encoding.appsrc.push_buffer(buffer).map_err(|e| StudioError::pipeline("encoder", e))?;
+        encoding
+            .appsrc
+            .push_buffer(buffer)
+            .map_err(|e| StudioError::pipeline("encoder", e))?;
     }
     let began = Instant::now();
     while feed.units() == 0 {
@@ -325,7 +416,10 @@ fn try_out(
             return Err(StudioError::pipeline("encoder", error));
         }
         if began.elapsed() > TRIAL {
-            return Err(StudioError::pipeline("encoder", "nothing came out of it in 3 s"));
+            return Err(StudioError::pipeline(
+                "encoder",
+                "nothing came out of it in 3 s",
+            ));
         }
         std::thread::sleep(Duration::from_millis(5));
     }

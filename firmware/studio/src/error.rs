@@ -8,10 +8,17 @@ pub enum StudioError {
     #[error("the setting {key} can't be used: {what}")]
     Config { key: &'static str, what: String },
     /// The machine's: a GStreamer element is not installed.
-    #[error("the GStreamer element {element} is missing on this machine: install the package {package}")]
-    MissingElement { element: String, package: &'static str },
+    #[error(
+        "the GStreamer element {element} is missing on this machine: install the package {package}"
+    )]
+    MissingElement {
+        element: String,
+        package: &'static str,
+    },
     /// The machine's: nothing that was tried encodes.
-    #[error("no {codec} encoder of this machine produced a frame (tried {tried}): install gstreamer1.0-plugins-ugly")]
+    #[error(
+        "no {codec} encoder of this machine produced a frame (tried {tried}): install gstreamer1.0-plugins-ugly"
+    )]
     NoEncoder { codec: &'static str, tried: String },
     #[error("GStreamer could not be started: {0}")]
     Gstreamer(#[from] gst::glib::Error),
@@ -30,14 +37,20 @@ pub enum StudioError {
     #[error("a recording is running already, to {path}: stop it first")]
     Recording { path: PathBuf },
     #[error("the recording {path} could not be created: {source}")]
-    CreateFile { path: PathBuf, source: std::io::Error },
+    CreateFile {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("a thread could not be started: {0}")]
     Thread(std::io::Error),
 }
 
 impl StudioError {
     pub(crate) fn pipeline(which: impl Into<String>, what: impl std::fmt::Display) -> StudioError {
-        StudioError::Pipeline { which: which.into(), what: what.to_string() }
+        StudioError::Pipeline {
+            which: which.into(),
+            what: what.to_string(),
+        }
     }
 }
 

@@ -58,7 +58,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Feed {
     pub(crate) fn new(name: &'static str) -> Arc<Feed> {
-        Arc::new(Feed { name, state: Mutex::default(), units: AtomicU64::new(0), bytes: AtomicU64::new(0) })
+        Arc::new(Feed {
+            name,
+            state: Mutex::default(),
+            units: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        })
     }
 
     /// `sink` is called on the encoder's thread for each access unit and must not block: it returns `false` when it is full.
@@ -77,11 +82,19 @@ impl Feed {
         });
         Arc::make_mut(&mut lock(&self.state).subscribers).push(subscriber.clone());
         self.request_keyframe();
-        Subscription { feed: Arc::downgrade(self), subscriber }
+        Subscription {
+            feed: Arc::downgrade(self),
+            subscriber,
+        }
     }
 
     /// Feeds an `appsrc`, of which at most `queue` access units may wait. Its caps are set from the feed; its own limits are lifted.
-    pub fn feed_into(self: &Arc<Self>, name: impl Into<String>, queue: u64, appsrc: &gst_app::AppSrc) -> Subscription {
+    pub fn feed_into(
+        self: &Arc<Self>,
+        name: impl Into<String>,
+        queue: u64,
+        appsrc: &gst_app::AppSrc,
+    ) -> Subscription {
         appsrc.set_max_buffers(0);
         appsrc.set_max_bytes(0);
         appsrc.set_max_time(gst::ClockTime::ZERO);
@@ -124,7 +137,10 @@ impl Feed {
             bytes: self.bytes.load(Ordering::Relaxed),
             subscribers: subscribers
                 .iter()
-                .map(|s| SubscriberHealth { name: s.name.clone(), dropped: s.dropped.load(Ordering::Relaxed) })
+                .map(|s| SubscriberHealth {
+                    name: s.name.clone(),
+                    dropped: s.dropped.load(Ordering::Relaxed),
+                })
                 .collect(),
         }
     }
@@ -140,7 +156,11 @@ impl Feed {
 
     pub(crate) fn set_caps(&self, caps: &gst::CapsRef) {
         let mut state = lock(&self.state);
-        if state.caps.as_ref().is_none_or(|known| known.as_ref() != caps) {
+        if state
+            .caps
+            .as_ref()
+            .is_none_or(|known| known.as_ref() != caps)
+        {
             state.caps = Some(caps.to_owned());
         }
     }
@@ -163,7 +183,9 @@ impl Feed {
             }
             let taken = (subscriber.sink)(unit);
             if taken {
-                subscriber.waits_for_keyframe.store(false, Ordering::Relaxed);
+                subscriber
+                    .waits_for_keyframe
+                    .store(false, Ordering::Relaxed);
             } else {
                 subscriber.waits_for_keyframe.store(true, Ordering::Relaxed);
                 subscriber.dropped.fetch_add(1, Ordering::Relaxed);
@@ -179,11 +201,15 @@ impl Feed {
     fn ask_if_due(&self) {
         let ask = {
             let mut state = lock(&self.state);
-            let due = state.keyframe_asked.is_none_or(|at| at.elapsed() >= KEYFRAME_INTERVAL);
+            let due = state
+                .keyframe_asked
+                .is_none_or(|at| at.elapsed() >= KEYFRAME_INTERVAL);
             if !state.keyframe_wanted || !due {
                 return;
             }
-            let Some(ask) = state.ask_encoder.clone() else { return };
+            let Some(ask) = state.ask_encoder.clone() else {
+                return;
+            };
             state.keyframe_wanted = false;
             state.keyframe_asked = Some(Instant::now());
             ask
@@ -250,6 +276,11 @@ impl Feeds {
     }
 
     pub fn all(&self) -> [&Arc<Feed>; 4] {
-        [&self.programme, &self.sound, &self.return_h264, &self.return_vp8]
+        [
+            &self.programme,
+            &self.sound,
+            &self.return_h264,
+            &self.return_vp8,
+        ]
     }
 }

@@ -116,9 +116,16 @@ impl Samples {
 
     fn percentiles(&self, now: ClockTime) -> Latency {
         let oldest = now.saturating_sub(LOOK_BACK);
-        let mut recent: Vec<f32> = self.0.iter().filter(|(at, _)| *at >= oldest).map(|(_, ms)| *ms).collect();
+        let mut recent: Vec<f32> = self
+            .0
+            .iter()
+            .filter(|(at, _)| *at >= oldest)
+            .map(|(_, ms)| *ms)
+            .collect();
         recent.sort_by(f32::total_cmp);
-        let at = |share: f64| recent.get(((recent.len() as f64 * share) as usize).min(recent.len().saturating_sub(1)));
+        let at = |share: f64| {
+            recent.get(((recent.len() as f64 * share) as usize).min(recent.len().saturating_sub(1)))
+        };
         Latency {
             p50_ms: at(0.5).copied().unwrap_or(0.0),
             p99_ms: at(0.99).copied().unwrap_or(0.0),
@@ -134,9 +141,15 @@ impl Ledger {
         if state.in_flight.len() == IN_FLIGHT {
             state.in_flight.pop_front();
         }
-        state.in_flight.push_back(Stamped { pts, captured, mixed });
+        state.in_flight.push_back(Stamped {
+            pts,
+            captured,
+            mixed,
+        });
         if let Some(captured) = captured {
-            state.capture_to_mix.add(mixed, mixed.saturating_sub(captured));
+            state
+                .capture_to_mix
+                .add(mixed, mixed.saturating_sub(captured));
         }
     }
 
@@ -148,13 +161,19 @@ impl Ledger {
             if frame.pts > pts + ClockTime::from_useconds(50) {
                 break;
             }
-            let Some(frame) = state.in_flight.pop_front() else { break };
+            let Some(frame) = state.in_flight.pop_front() else {
+                break;
+            };
             if frame.pts + ClockTime::from_useconds(50) < pts {
                 continue;
             }
-            state.mix_to_encoded.add(now, now.saturating_sub(frame.mixed));
+            state
+                .mix_to_encoded
+                .add(now, now.saturating_sub(frame.mixed));
             if let Some(captured) = frame.captured {
-                state.capture_to_encoded.add(now, now.saturating_sub(captured));
+                state
+                    .capture_to_encoded
+                    .add(now, now.saturating_sub(captured));
             }
         }
     }
@@ -162,7 +181,12 @@ impl Ledger {
     /// Capture → mix, mix → encoded, capture → encoded.
     pub fn percentiles(&self, now: ClockTime) -> [Latency; 3] {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        [&state.capture_to_mix, &state.mix_to_encoded, &state.capture_to_encoded].map(|s| s.percentiles(now))
+        [
+            &state.capture_to_mix,
+            &state.mix_to_encoded,
+            &state.capture_to_encoded,
+        ]
+        .map(|s| s.percentiles(now))
     }
 }
 
@@ -178,12 +202,18 @@ mod tests {
             ledger.mixed(at, Some(at), at + ms(2));
             // Every tenth frame is dropped before the encoder.
             if n % 10 != 0 {
-                ledger.encoded(at + ClockTime::from_nseconds(7), at + ms(if n > 97 { 40 } else { 12 }));
+                ledger.encoded(
+                    at + ClockTime::from_nseconds(7),
+                    at + ms(if n > 97 { 40 } else { 12 }),
+                );
             }
         }
         let [mix, encode, whole] = ledger.percentiles(ms(5000));
         assert_eq!((mix.p50_ms, mix.p99_ms, mix.samples), (2.0, 2.0, 100));
-        assert_eq!((encode.p50_ms, encode.p99_ms, encode.samples), (10.0, 38.0, 90));
+        assert_eq!(
+            (encode.p50_ms, encode.p99_ms, encode.samples),
+            (10.0, 38.0, 90)
+        );
         assert_eq!((whole.p50_ms, whole.p99_ms), (12.0, 40.0));
         assert_eq!(ledger.percentiles(ms(60_000))[0].samples, 0);
     }

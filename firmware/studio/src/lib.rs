@@ -22,6 +22,7 @@ mod label;
 pub mod output;
 mod picture;
 mod plan;
+pub mod probe;
 mod programme;
 mod rt;
 pub mod session;

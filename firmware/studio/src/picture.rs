@@ -34,18 +34,30 @@ struct Canvases {
 impl Canvases {
     fn new(info: gst_video::VideoInfo) -> Result<Canvases, StudioError> {
         let bad = |what: &str| StudioError::pipeline("mix", what);
-        let caps = info.to_caps().map_err(|e| StudioError::pipeline("mix", e))?;
+        let caps = info
+            .to_caps()
+            .map_err(|e| StudioError::pipeline("mix", e))?;
         let pool = gst_video::VideoBufferPool::new();
         let mut config = pool.config();
         // No upper bound: a slow encoder holds frames for a while, and is bounded by its own queue.
         config.set_params(Some(&caps), info.size() as u32, 3, 0);
-        pool.set_config(config).map_err(|_| bad("its frames could not be configured"))?;
-        pool.set_active(true).map_err(|_| bad("its frames could not be allocated"))?;
-        Ok(Canvases { info, pool: pool.upcast() })
+        pool.set_config(config)
+            .map_err(|_| bad("its frames could not be configured"))?;
+        pool.set_active(true)
+            .map_err(|_| bad("its frames could not be allocated"))?;
+        Ok(Canvases {
+            info,
+            pool: pool.upcast(),
+        })
     }
 
     /// An empty frame, painted by `paint` and stamped.
-    fn paint(&self, pts: gst::ClockTime, duration: gst::ClockTime, paint: impl FnOnce(&mut I420Mut<'_>)) -> Option<gst::Buffer> {
+    fn paint(
+        &self,
+        pts: gst::ClockTime,
+        duration: gst::ClockTime,
+        paint: impl FnOnce(&mut I420Mut<'_>),
+    ) -> Option<gst::Buffer> {
         let mut buffer = self.pool.acquire_buffer(None).ok()?;
         let writable = buffer.get_mut()?;
         writable.set_pts(pts);
@@ -58,7 +70,11 @@ impl Canvases {
             self.info.height() as usize,
             map.as_mut_slice(),
             [offsets[0], offsets[1], offsets[2]],
-            [strides[0] as usize, strides[1] as usize, strides[2] as usize],
+            [
+                strides[0] as usize,
+                strides[1] as usize,
+                strides[2] as usize,
+            ],
         )
         .ok()?;
         paint(&mut canvas);
@@ -68,9 +84,19 @@ impl Canvases {
 
     fn read<'a>(&self, data: &'a [u8]) -> Option<I420Ref<'a>> {
         let (o, s) = (self.info.offset(), self.info.stride());
-        let planes = [data.get(o[0]..o[1])?, data.get(o[1]..o[2])?, data.get(o[2]..)?];
+        let planes = [
+            data.get(o[0]..o[1])?,
+            data.get(o[1]..o[2])?,
+            data.get(o[2]..)?,
+        ];
         let strides = [s[0] as usize, s[1] as usize, s[2] as usize];
-        I420Ref::new(self.info.width() as usize, self.info.height() as usize, planes, strides).ok()
+        I420Ref::new(
+            self.info.width() as usize,
+            self.info.height() as usize,
+            planes,
+            strides,
+        )
+        .ok()
     }
 }
 
@@ -83,10 +109,20 @@ impl Drop for Canvases {
 /// Seen through a mapped frame of a slot.
 fn view(picture: &Picture) -> Option<I420Ref<'_>> {
     let frame = &picture.frame;
-    let planes = [frame.plane_data(0).ok()?, frame.plane_data(1).ok()?, frame.plane_data(2).ok()?];
+    let planes = [
+        frame.plane_data(0).ok()?,
+        frame.plane_data(1).ok()?,
+        frame.plane_data(2).ok()?,
+    ];
     let strides = frame.plane_stride();
     let strides = [0, 1, 2].map(|p| usize::try_from(strides[p]).unwrap_or(0));
-    I420Ref::new(frame.width() as usize, frame.height() as usize, planes, strides).ok()
+    I420Ref::new(
+        frame.width() as usize,
+        frame.height() as usize,
+        planes,
+        strides,
+    )
+    .ok()
 }
 
 pub(crate) struct PictureMix {
@@ -105,7 +141,11 @@ pub(crate) struct PictureMix {
 }
 
 impl PictureMix {
-    pub fn new(shared: &Shared, encoder: Arc<Line>, returns: [Arc<Line>; 2]) -> Result<PictureMix, StudioError> {
+    pub fn new(
+        shared: &Shared,
+        encoder: Arc<Line>,
+        returns: [Arc<Line>; 2],
+    ) -> Result<PictureMix, StudioError> {
         let p = &shared.config.programme;
         let r = &shared.config.returns;
         let mut mixer = TileMixer::new(p.width as usize, p.height as usize);
@@ -182,14 +222,24 @@ impl PictureMix {
         let pts = beat.pts();
         let now = self.shared.time.now();
         let (plan, slots) = (self.plan.1.clone(), &self.slots.1);
-        let pictures: Vec<Option<Arc<Picture>>> =
-            slots.iter().map(|slot| slot.as_ref().and_then(|s| s.video.newest())).collect();
+        let pictures: Vec<Option<Arc<Picture>>> = slots
+            .iter()
+            .map(|slot| slot.as_ref().and_then(|s| s.video.newest()))
+            .collect();
         let tags: Vec<Option<Overlay<'_>>> = plan.seats.iter().map(tag).collect();
         let shown = plan.seats.iter().zip(&pictures).zip(&tags);
-        let tiles: Vec<Tile<'_>> =
-            shown.filter_map(|((seat, picture), tag)| tile(seat, picture.as_deref(), tag.as_slice(), now)).collect();
+        let tiles: Vec<Tile<'_>> = shown
+            .filter_map(|((seat, picture), tag)| {
+                tile(seat, picture.as_deref(), tag.as_slice(), now)
+            })
+            .collect();
         let mixer = &mut self.mixer;
-        let Some(canvas) = self.canvases.paint(pts, beat.period(), |out| mixer.mix(out, &tiles)) else { return };
+        let Some(canvas) = self
+            .canvases
+            .paint(pts, beat.period(), |out| mixer.mix(out, &tiles))
+        else {
+            return;
+        };
         let counters = &self.shared.counters;
         add(&counters.frames, 1);
         let captured = arrival.map(|(_, captured)| captured);
@@ -206,16 +256,28 @@ impl PictureMix {
         if !self.returns.iter().any(|line| line.is_open()) {
             return;
         }
-        let (fps, all) = (u64::from(self.shared.config.returns.fps), u64::from(self.shared.config.programme.fps));
+        let (fps, all) = (
+            u64::from(self.shared.config.returns.fps),
+            u64::from(self.shared.config.programme.fps),
+        );
         let n = beat.number();
         if n * fps / all == (n + 1) * fps / all {
             return;
         }
-        let Ok(map) = canvas.map_readable() else { return };
-        let Some(large) = self.canvases.read(map.as_slice()) else { return };
+        let Ok(map) = canvas.map_readable() else {
+            return;
+        };
+        let Some(large) = self.canvases.read(map.as_slice()) else {
+            return;
+        };
         let scaler = &mut self.to_small;
         let duration = beat.period();
-        let Some(small) = self.small.paint(beat.pts(), duration, |out| scaler.scale(&large, out)) else { return };
+        let Some(small) = self
+            .small
+            .paint(beat.pts(), duration, |out| scaler.scale(&large, out))
+        else {
+            return;
+        };
         for line in &self.returns {
             line.push(small.clone());
         }
@@ -228,7 +290,11 @@ impl PictureMix {
             return;
         }
         let plan = self.shared.stage.plan();
-        let slots = plan.seats.iter().map(|s| self.shared.slots.get(&s.seat.source)).collect();
+        let slots = plan
+            .seats
+            .iter()
+            .map(|s| self.shared.slots.get(&s.seat.source))
+            .collect();
         self.plan = (versions.0, plan);
         self.slots = (versions.1, slots);
     }
@@ -243,13 +309,20 @@ fn tile<'a>(
 ) -> Option<Tile<'a>> {
     let seat = &planned.seat;
     let rect = seat.rect?;
-    let rect = Rect { x: rect.x, y: rect.y, w: rect.w, h: rect.h };
+    let rect = Rect {
+        x: rect.x,
+        y: rect.y,
+        w: rect.w,
+        h: rect.h,
+    };
     let fit = match seat.fit {
         api::Fit::Contain => Fit::Contain,
         api::Fit::Cover => Fit::Cover,
         api::Fit::Fill => Fit::Fill,
     };
-    let shown = picture.filter(|_| seat.look != Look::Card).and_then(|p| Some((p, view(p)?)));
+    let shown = picture
+        .filter(|_| seat.look != Look::Card)
+        .and_then(|p| Some((p, view(p)?)));
     match shown {
         Some((picture, frame)) => Some(Tile {
             id: planned.id,

@@ -23,8 +23,15 @@ const TAG_LEAST: u32 = 16;
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Text {
-    Tag { name: String, height: u32 },
-    Card { name: String, width: u32, height: u32 },
+    Tag {
+        name: String,
+        height: u32,
+    },
+    Card {
+        name: String,
+        width: u32,
+        height: u32,
+    },
 }
 
 #[derive(Clone)]
@@ -69,7 +76,10 @@ impl Stage {
         let mut state = self.lock();
         let used: Vec<Text> = scene.seats.iter().flat_map(texts).collect();
         state.drawings.retain(|text, _| used.contains(text));
-        state.wanted = used.into_iter().filter(|text| !state.drawings.contains_key(text)).collect();
+        state.wanted = used
+            .into_iter()
+            .filter(|text| !state.drawings.contains_key(text))
+            .collect();
         state.scene = scene;
         self.publish(&mut state);
         self.changed.notify_all();
@@ -89,13 +99,22 @@ impl Stage {
         let mut state = self.lock();
         while !state.closed {
             let Some(text) = state.wanted.pop() else {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             drop(state);
             let drawing = text.draw();
             state = self.lock();
-            if state.scene.seats.iter().flat_map(texts).any(|used| used == text) {
+            if state
+                .scene
+                .seats
+                .iter()
+                .flat_map(texts)
+                .any(|used| used == text)
+            {
                 state.drawings.insert(text, drawing);
                 if state.wanted.is_empty() {
                     self.publish(&mut state);
@@ -115,7 +134,12 @@ impl Stage {
 
     fn publish(&self, state: &mut State) {
         let seat = |seat: &SceneSeat| {
-            let mut planned = PlannedSeat { id: id(&seat.source), seat: seat.clone(), tag: None, card: None };
+            let mut planned = PlannedSeat {
+                id: id(&seat.source),
+                seat: seat.clone(),
+                tag: None,
+                card: None,
+            };
             for text in texts(seat) {
                 match state.drawings.get(&text) {
                     Some(Drawing::Tag(tag)) => planned.tag = Some(tag.clone()),
@@ -125,25 +149,45 @@ impl Stage {
             }
             planned
         };
-        state.plan = Arc::new(Plan { seats: state.scene.seats.iter().map(seat).collect() });
+        state.plan = Arc::new(Plan {
+            seats: state.scene.seats.iter().map(seat).collect(),
+        });
         self.version.fetch_add(1, Ordering::Release);
     }
 }
 
 /// What has to be drawn for a seat: its tag, and the card for when there is no picture.
 fn texts(seat: &SceneSeat) -> Vec<Text> {
-    let Some(rect) = seat.rect.filter(|r| r.w >= 2 && r.h >= 2) else { return Vec::new() };
-    let card = if seat.source == Source::Host && seat.look != Look::Card { NO_CAMERA } else { &seat.name };
-    let mut texts = vec![Text::Card { name: card.into(), width: rect.w, height: rect.h }];
+    let Some(rect) = seat.rect.filter(|r| r.w >= 2 && r.h >= 2) else {
+        return Vec::new();
+    };
+    let card = if seat.source == Source::Host && seat.look != Look::Card {
+        NO_CAMERA
+    } else {
+        &seat.name
+    };
+    let mut texts = vec![Text::Card {
+        name: card.into(),
+        width: rect.w,
+        height: rect.h,
+    }];
     if !seat.name.trim().is_empty() && (seat.look != Look::Card) {
-        texts.push(Text::Tag { name: seat.name.clone(), height: tag_height(&rect) });
+        texts.push(Text::Tag {
+            name: seat.name.clone(),
+            height: tag_height(&rect),
+        });
     }
     texts
 }
 
 fn tag_height(rect: &Rect) -> u32 {
     let widest = rect.w / TAG_WIDEST;
-    ((rect.h / TAG_SHARE).max(TAG_LEAST).min(widest.max(2)).min(rect.h) + 1) & !1
+    ((rect.h / TAG_SHARE)
+        .max(TAG_LEAST)
+        .min(widest.max(2))
+        .min(rect.h)
+        + 1)
+        & !1
 }
 
 impl PlannedSeat {
@@ -159,7 +203,11 @@ impl Text {
     fn draw(&self) -> Drawing {
         match self {
             Text::Tag { name, height } => Drawing::Tag(Arc::new(name_tag(name, *height))),
-            Text::Card { name, width, height } => {
+            Text::Card {
+                name,
+                width,
+                height,
+            } => {
                 let card = name_card(name, *width, *height);
                 let mut picture = I420::blank(card.width().max(1), card.height().max(1));
                 blend_rgba(&mut picture.as_mut(), &card, 0, 0, None);

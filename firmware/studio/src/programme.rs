@@ -15,8 +15,9 @@ use crate::studio::Shared;
 
 /// How often encoders are looked after; also the longest a first taker of a return waits for its encoder to be built.
 const LOOK: Duration = Duration::from_millis(40);
-/// An encoder that is fed and puts nothing out for so long is stalled.
-const STALLED: Duration = Duration::from_secs(1);
+/// An encoder that is fed and puts nothing out for so long is stalled. Within a second even a starved one gives something,
+/// but on a machine at twenty times its load building anew made it worse.
+const STALLED: Duration = Duration::from_secs(2);
 /// An encoder that nobody takes is kept for so long: people reload pages.
 const REST: Duration = Duration::from_secs(10);
 /// Between two tries of building an encoder.
@@ -49,7 +50,13 @@ struct Open {
 }
 
 impl Line {
-    fn new(name: &'static str, feed: &Arc<Feed>, on_demand: bool, max_waiting: u64, build: Build) -> Arc<Line> {
+    fn new(
+        name: &'static str,
+        feed: &Arc<Feed>,
+        on_demand: bool,
+        max_waiting: u64,
+        build: Build,
+    ) -> Arc<Line> {
         let line = Arc::new(Line {
             name,
             feed: feed.clone(),
@@ -63,7 +70,11 @@ impl Line {
         });
         let weak = Arc::downgrade(&line);
         feed.on_keyframe_request(move || {
-            if let Some(encoder) = weak.upgrade().and_then(|l| l.open()).and_then(|o| o.encoder.upgrade()) {
+            if let Some(encoder) = weak
+                .upgrade()
+                .and_then(|l| l.open())
+                .and_then(|o| o.encoder.upgrade())
+            {
                 encoder::request_keyframe(&encoder);
             }
         });
@@ -71,19 +82,27 @@ impl Line {
     }
 
     fn open(&self) -> Option<Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Whether an encoder is there to take something.
     pub fn is_open(&self) -> bool {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
     }
 
     /// Gives the encoder a frame or a block; one too many is dropped and counted. Never blocks.
     pub fn push(&self, buffer: gst::Buffer) {
         let Some(open) = self.open() else { return };
         add(&self.fed, 1);
-        if open.appsrc.current_level_buffers() >= self.max_waiting || open.appsrc.push_buffer(buffer).is_err() {
+        if open.appsrc.current_level_buffers() >= self.max_waiting
+            || open.appsrc.push_buffer(buffer).is_err()
+        {
             add(&self.dropped, 1);
         }
     }
@@ -97,7 +116,10 @@ impl Line {
     }
 
     fn install(&self, encoding: Option<&Encoding>) {
-        let open = encoding.map(|e| Open { appsrc: e.appsrc.clone(), encoder: e.encoder.downgrade() });
+        let open = encoding.map(|e| Open {
+            appsrc: e.appsrc.clone(),
+            encoder: e.encoder.downgrade(),
+        });
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = open;
     }
 }
@@ -139,24 +161,44 @@ impl Lines {
             let (shared, moving) = (shared.clone(), Arc::new(moving));
             let build = move |line: &Line| {
                 let (s, moving) = (shared.clone(), moving.clone());
-                Encoding::video(h264, &programme, &shared.time, &line.feed, move |pts| {
-                    s.counters.ledger.encoded(pts, s.time.now());
-                    if !moving.swap(true, Ordering::Relaxed) {
-                        s.tell(Event::Moving);
-                    }
-                })
+                Encoding::video(
+                    h264,
+                    &programme,
+                    true,
+                    &shared.time,
+                    &line.feed,
+                    move |pts| {
+                        s.counters.ledger.encoded(pts, s.time.now());
+                        if !moving.swap(true, Ordering::Relaxed) {
+                            s.tell(Event::Moving);
+                        }
+                    },
+                )
             };
-            Line::new("programme", &feeds.programme, false, WAITING_FRAMES, Box::new(build))
+            Line::new(
+                "programme",
+                &feeds.programme,
+                false,
+                WAITING_FRAMES,
+                Box::new(build),
+            )
         };
         let return_line = |name, feed, codec| {
             let (time, shape) = (shared.time.clone(), returns.clone());
-            let build = move |line: &Line| Encoding::video(codec, &shape, &time, &line.feed, |_| {});
+            let build =
+                move |line: &Line| Encoding::video(codec, &shape, false, &time, &line.feed, |_| {});
             Line::new(name, feed, true, WAITING_FRAMES, Box::new(build))
         };
         let sound = {
             let (time, kbps) = (shared.time.clone(), p.audio_kbps);
             let build = move |line: &Line| Encoding::sound(aac, kbps, &time, &line.feed);
-            Line::new("sound", &feeds.sound, false, WAITING_BLOCKS, Box::new(build))
+            Line::new(
+                "sound",
+                &feeds.sound,
+                false,
+                WAITING_BLOCKS,
+                Box::new(build),
+            )
         };
         Ok(Lines {
             programme,
@@ -167,7 +209,12 @@ impl Lines {
     }
 
     fn all(&self) -> [&Arc<Line>; 4] {
-        [&self.programme, &self.sound, &self.return_h264, &self.return_vp8]
+        [
+            &self.programme,
+            &self.sound,
+            &self.return_h264,
+            &self.return_vp8,
+        ]
     }
 }
 
@@ -220,7 +267,10 @@ impl Kept {
         if wanted {
             self.wanted = now;
         }
-        let (units, fed) = (self.line.feed.units(), self.line.fed.load(Ordering::Relaxed));
+        let (units, fed) = (
+            self.line.feed.units(),
+            self.line.fed.load(Ordering::Relaxed),
+        );
         if units != self.units || fed == self.fed {
             (self.units, self.fed, self.progress) = (units, fed, now);
             if units > 0 && self.in_trouble && self.encoding.is_some() {
@@ -232,8 +282,13 @@ impl Kept {
             Some(encoding) => {
                 let error = encoding.error();
                 if error.is_some() || now - self.progress > STALLED {
-                    let why = error.unwrap_or_else(|| "nothing came out of it for a second".into());
-                    tracing::warn!(encoder = self.line.name, why, "encoder stalled: building it anew");
+                    let why =
+                        error.unwrap_or_else(|| "nothing came out of it for two seconds".into());
+                    tracing::warn!(
+                        encoder = self.line.name,
+                        why,
+                        "encoder stalled: building it anew"
+                    );
                     self.close();
                     add(&self.line.rebuilt, 1);
                     self.trouble(shared, &why);
@@ -263,8 +318,13 @@ impl Kept {
     fn trouble(&mut self, shared: &Shared, why: &str) {
         if !self.in_trouble {
             self.in_trouble = true;
-            let advice = format!("It is being restarted ({why}). If this comes again, choose another programme.encoder.");
-            shared.tell(Event::Trouble { what: self.what(), advice });
+            let advice = format!(
+                "It is being restarted ({why}). If this comes again, choose another programme.encoder."
+            );
+            shared.tell(Event::Trouble {
+                what: self.what(),
+                advice,
+            });
         }
     }
 
@@ -272,7 +332,9 @@ impl Kept {
     fn close(&mut self) {
         self.line.install(None);
         if let Some(encoding) = self.encoding.take() {
-            let _ = std::thread::Builder::new().name("encoder-end".into()).spawn(move || drop(encoding));
+            let _ = std::thread::Builder::new()
+                .name("encoder-end".into())
+                .spawn(move || drop(encoding));
         }
     }
 }
@@ -289,7 +351,12 @@ const PACE_WHAT: &str = "the programme encoder is too slow";
 
 impl Pace {
     fn new() -> Pace {
-        Pace { since: Instant::now(), units: 0, dropped: 0, calm: None }
+        Pace {
+            since: Instant::now(),
+            units: 0,
+            dropped: 0,
+            calm: None,
+        }
     }
 
     fn look(&mut self, shared: &Shared, line: &Line) {
@@ -299,16 +366,27 @@ impl Pace {
         }
         let (units, dropped) = (line.feed.units(), line.dropped());
         let fps = (units - self.units) as f64 / took.as_secs_f64();
-        shared.counters.encoded_fps.store((fps * 100.0) as u32, Ordering::Relaxed);
+        shared
+            .counters
+            .encoded_fps
+            .store((fps * 100.0) as u32, Ordering::Relaxed);
         if dropped > self.dropped {
             if self.calm.is_none() {
                 let advice = "Choose a smaller programme size or frame rate, or free this machine of other work.".into();
-                shared.tell(Event::Trouble { what: PACE_WHAT.into(), advice });
+                shared.tell(Event::Trouble {
+                    what: PACE_WHAT.into(),
+                    advice,
+                });
             }
             self.calm = Some(Instant::now());
-        } else if self.calm.is_some_and(|at| at.elapsed() > Duration::from_secs(5)) {
+        } else if self
+            .calm
+            .is_some_and(|at| at.elapsed() > Duration::from_secs(5))
+        {
             self.calm = None;
-            shared.tell(Event::TroubleOver { what: PACE_WHAT.into() });
+            shared.tell(Event::TroubleOver {
+                what: PACE_WHAT.into(),
+            });
         }
         (self.since, self.units, self.dropped) = (Instant::now(), units, dropped);
     }
@@ -324,14 +402,27 @@ mod tests {
         gst::init().unwrap();
         let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
         let shared = Shared::new(crate::StudioConfig::default(), events);
-        let shape = VideoShape { width: 64, height: 64, fps: 30, kbps: 200, keyframe: 1000, baseline: false };
+        let shape = VideoShape {
+            width: 64,
+            height: 64,
+            fps: 30,
+            kbps: 200,
+            keyframe: 1000,
+            baseline: false,
+        };
         let time = shared.time.clone();
         let built = AtomicU64::new(0);
         let build = move |line: &Line| match built.fetch_add(1, Ordering::Relaxed) {
             0 => Encoding::stalled(&time),
-            _ => Encoding::video(Codec::X264, &shape, &time, &line.feed, |_| {}),
+            _ => Encoding::video(Codec::X264, &shape, false, &time, &line.feed, |_| {}),
         };
-        let line = Line::new("programme", &shared.feeds.programme, false, WAITING_FRAMES, Box::new(build));
+        let line = Line::new(
+            "programme",
+            &shared.feeds.programme,
+            false,
+            WAITING_FRAMES,
+            Box::new(build),
+        );
         let rest = |name, feed| {
             let none = |_: &Line| Err(StudioError::pipeline("test", "nobody wants it"));
             Line::new(name, feed, true, WAITING_FRAMES, Box::new(none))
@@ -344,7 +435,9 @@ mod tests {
         };
         let (keyframes, first) = std::sync::mpsc::channel();
         let _taken = shared.feeds.programme.subscribe("test", move |unit| {
-            keyframes.send(!unit.flags().contains(gst::BufferFlags::DELTA_UNIT)).is_ok()
+            keyframes
+                .send(!unit.flags().contains(gst::BufferFlags::DELTA_UNIT))
+                .is_ok()
         });
         let stop = AtomicBool::new(false);
         std::thread::scope(|threads| {
@@ -357,7 +450,10 @@ mod tests {
                 if let Ok(is_keyframe) = first.recv_timeout(Duration::from_millis(20)) {
                     break is_keyframe;
                 }
-                assert!(began.elapsed() < Duration::from_secs(60), "it was not built anew");
+                assert!(
+                    began.elapsed() < Duration::from_secs(60),
+                    "it was not built anew"
+                );
             };
             assert!(is_keyframe);
             assert_eq!(line.rebuilt(), 1);

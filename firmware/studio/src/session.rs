@@ -92,13 +92,18 @@ impl Sessions {
                 return Err(StudioError::SessionExists { session });
             }
             let watches = |kind| kind == SessionKind::Watch;
-            let count = open.values().filter(|p| watches(p.kind) == watches(kind)).count();
+            let count = open
+                .values()
+                .filter(|p| watches(p.kind) == watches(kind))
+                .count();
             let (limit, what) = match kind {
                 SessionKind::Watch => (shared.config.sessions.max_watchers, "watchers"),
                 SessionKind::Guest { .. } => (MAX_GUESTS, "guests' connections"),
             };
             if count >= limit {
-                return Err(StudioError::Unavailable { why: format!("the box serves {limit} {what}; all are taken") });
+                return Err(StudioError::Unavailable {
+                    why: format!("the box serves {limit} {what}; all are taken"),
+                });
             }
         }
         lock(&self.registry.ended).remove(&session);
@@ -113,14 +118,20 @@ impl Sessions {
 
     fn peer(&self, session: &str) -> Result<Arc<Peer>, MediaError> {
         let found = lock(&self.registry.open).get(session).cloned();
-        found.ok_or_else(|| MediaError::NoSuchSession { session: session.chars().take(64).collect() })
+        found.ok_or_else(|| MediaError::NoSuchSession {
+            session: session.chars().take(64).collect(),
+        })
     }
 
     pub async fn answer(&self, session: &str, sdp: &str) -> Result<(), MediaError> {
         self.peer(session)?.answer(sdp).await
     }
 
-    pub fn candidate(&self, session: &str, candidate: Option<&IceCandidate>) -> Result<(), MediaError> {
+    pub fn candidate(
+        &self,
+        session: &str,
+        candidate: Option<&IceCandidate>,
+    ) -> Result<(), MediaError> {
         let peer = self.peer(session)?;
         match candidate {
             Some(candidate) => peer.candidate(candidate),
@@ -136,7 +147,10 @@ impl Sessions {
             peer.vitals.close();
             self.registry.end(peer);
         }
-        self.registry.shared.slots.remove(&Source::Session(session.to_owned()));
+        self.registry
+            .shared
+            .slots
+            .remove(&Source::Session(session.to_owned()));
     }
 
     pub fn health(&self) -> Vec<SessionHealth> {

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
-
 use gstdais::drift::{DriftQueue, DriftStats};
 
 use crate::api::Source;
@@ -78,7 +77,12 @@ impl VideoSlot {
             if newest.seen + 1 < newest.seq {
                 self.overwritten.fetch_add(1, Ordering::Relaxed);
             }
-            let picture = Arc::new(Picture { frame, seq: newest.seq, arrived, captured });
+            let picture = Arc::new(Picture {
+                frame,
+                seq: newest.seq,
+                arrived,
+                captured,
+            });
             newest.picture.replace(picture)
         };
         self.taken.fetch_add(1, Ordering::Relaxed);
@@ -116,16 +120,25 @@ impl VideoSlot {
             if left.is_zero() {
                 return false;
             }
-            newest = self.arrival.wait_timeout(newest, left.into()).unwrap_or_else(PoisonError::into_inner).0;
+            newest = self
+                .arrival
+                .wait_timeout(newest, left.into())
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 }
 
-fn readable_i420(sample: &gst::Sample) -> Option<gst_video::VideoFrame<gst_video::video_frame::Readable>> {
+fn readable_i420(
+    sample: &gst::Sample,
+) -> Option<gst_video::VideoFrame<gst_video::video_frame::Readable>> {
     let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
     let size_ok = info.width() >= MIN_SIDE
         && info.height() >= MIN_SIDE
-        && info.width().checked_mul(info.height()).is_some_and(|pixels| pixels <= MAX_PIXELS);
+        && info
+            .width()
+            .checked_mul(info.height())
+            .is_some_and(|pixels| pixels <= MAX_PIXELS);
     if info.format() != gst_video::VideoFormat::I420 || !size_ok {
         return None;
     }
@@ -140,7 +153,9 @@ fn capture_time(sample: &gst::Sample, now: gst::ClockTime) -> gst::ClockTime {
         segment.to_running_time(pts)
     });
     let oldest = now.saturating_sub(gst::ClockTime::from_seconds(2));
-    stamped.filter(|at| (oldest..=now).contains(at)).unwrap_or(now)
+    stamped
+        .filter(|at| (oldest..=now).contains(at))
+        .unwrap_or(now)
 }
 
 /// The sound of a source on its way into the mix: a short queue that makes the source's clock and ours one.
@@ -154,7 +169,8 @@ impl AudioSlot {
     /// Interleaved stereo at 48 kHz, any number of frames. What is more than 200 ms is dropped and counted.
     pub fn push(&self, samples: &[f32]) {
         lock(&self.queue).push(samples);
-        self.frames.fetch_add(samples.len() as u64 / 2, Ordering::Relaxed);
+        self.frames
+            .fetch_add(samples.len() as u64 / 2, Ordering::Relaxed);
     }
 
     /// Forgets what waits: another microphone or guest comes.
@@ -204,7 +220,9 @@ impl SoundOut {
     }
 
     pub(crate) fn push(&self, block: gst::Buffer) {
-        let Some(appsrc) = lock(&self.appsrc).clone() else { return };
+        let Some(appsrc) = lock(&self.appsrc).clone() else {
+            return;
+        };
         if appsrc.current_level_buffers() >= SOUND_OUT_BLOCKS {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -243,7 +261,12 @@ pub struct SlotHealth {
 
 impl Slot {
     pub(crate) fn new(source: Source, time: StudioTime) -> Slot {
-        Slot { source, video: VideoSlot::new(time), audio: AudioSlot::default(), sound_out: SoundOut::default() }
+        Slot {
+            source,
+            video: VideoSlot::new(time),
+            audio: AudioSlot::default(),
+            sound_out: SoundOut::default(),
+        }
     }
 
     pub fn health(&self) -> SlotHealth {
@@ -280,30 +303,55 @@ struct Inner {
 
 impl Slots {
     pub(crate) fn new(time: StudioTime) -> Slots {
-        Slots { time, inner: Arc::default() }
+        Slots {
+            time,
+            inner: Arc::default(),
+        }
     }
 
     /// The slot of `source`, made if there is none.
     pub fn add(&self, source: Source) -> Arc<Slot> {
-        let mut slots = self.inner.slots.write().unwrap_or_else(PoisonError::into_inner);
-        let slot =
-            slots.entry(source.clone()).or_insert_with(|| Arc::new(Slot::new(source, self.time.clone()))).clone();
+        let mut slots = self
+            .inner
+            .slots
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let slot = slots
+            .entry(source.clone())
+            .or_insert_with(|| Arc::new(Slot::new(source, self.time.clone())))
+            .clone();
         self.inner.version.fetch_add(1, Ordering::Release);
         slot
     }
 
     pub fn remove(&self, source: &Source) {
-        let removed = self.inner.slots.write().unwrap_or_else(PoisonError::into_inner).remove(source);
+        let removed = self
+            .inner
+            .slots
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(source);
         self.inner.version.fetch_add(1, Ordering::Release);
         drop(removed);
     }
 
     pub fn get(&self, source: &Source) -> Option<Arc<Slot>> {
-        self.inner.slots.read().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
+        self.inner
+            .slots
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(source)
+            .cloned()
     }
 
     pub fn all(&self) -> Vec<Arc<Slot>> {
-        self.inner.slots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.inner
+            .slots
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 
     /// Changes with each `add` and `remove`, so that the mixing threads need not look at the map each time.

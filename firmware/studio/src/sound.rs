@@ -40,7 +40,11 @@ impl Lips {
         let delay = pts.saturating_sub(captured).nseconds();
         let mean = self.picture_delay.load(Ordering::Relaxed);
         let weight = (seen + 1).min(30);
-        let mean = if seen == 0 { delay } else { mean - mean / weight + delay / weight };
+        let mean = if seen == 0 {
+            delay
+        } else {
+            mean - mean / weight + delay / weight
+        };
         self.picture_delay.store(mean, Ordering::Relaxed);
     }
 
@@ -148,7 +152,8 @@ impl SoundMix {
                 blocks[input] = Some(&channel.block);
             }
         }
-        self.mixer.process(&blocks, &mut self.programme, &mut self.returns);
+        self.mixer
+            .process(&blocks, &mut self.programme, &mut self.returns);
         add(&self.shared.counters.blocks, 1);
         self.send_programme(now);
         self.send_returns(now);
@@ -164,12 +169,16 @@ impl SoundMix {
             let host = self.shared.slots.get(&Source::Host);
             let waiting = host.map_or(0.0, |h| h.audio.stats().level_ms);
             self.shift_ns = Some(lips.shift_ns(waiting));
-            tracing::debug!(shift_ms = lips.shift_ns(waiting) as f64 / 1e6, "the programme's sound fits its picture");
+            tracing::debug!(
+                shift_ms = lips.shift_ns(waiting) as f64 / 1e6,
+                "the programme's sound fits its picture"
+            );
         }
         let shift = self.shift_ns.unwrap_or(0);
         let pts = now.nseconds().checked_add_signed(shift);
         if let Some(pts) = pts {
-            self.encoder.push(buffer(&self.programme, ClockTime::from_nseconds(pts)));
+            self.encoder
+                .push(buffer(&self.programme, ClockTime::from_nseconds(pts)));
         }
     }
 
@@ -178,7 +187,9 @@ impl SoundMix {
         for channel in self.channels.iter().filter(|c| c.slot.sound_out.is_set()) {
             let block = match channel.input {
                 Some(input) => buffer(&self.returns[input], now),
-                None => whole.get_or_insert_with(|| buffer(&self.programme, now)).clone(),
+                None => whole
+                    .get_or_insert_with(|| buffer(&self.programme, now))
+                    .clone(),
             };
             channel.slot.sound_out.push(block);
         }
@@ -190,7 +201,10 @@ impl SoundMix {
             if let Input::Leaving(source, left) = input {
                 *left -= 1;
                 if *left == 0 {
-                    self.channels.iter_mut().filter(|c| c.slot.source == *source).for_each(|c| c.input = None);
+                    self.channels
+                        .iter_mut()
+                        .filter(|c| c.slot.source == *source)
+                        .for_each(|c| c.input = None);
                     *input = Input::Free;
                     self.mixer.set_gain_db(n, 0.0);
                 }
@@ -208,11 +222,21 @@ impl SoundMix {
         self.seat_inputs();
         let mut old = std::mem::take(&mut self.channels);
         for slot in self.shared.slots.all() {
-            let input = self.inputs.iter().position(|i| i.source() == Some(&slot.source));
-            let known = old.iter().position(|c| Arc::ptr_eq(&c.slot, &slot)).map(|at| old.swap_remove(at));
+            let input = self
+                .inputs
+                .iter()
+                .position(|i| i.source() == Some(&slot.source));
+            let known = old
+                .iter()
+                .position(|c| Arc::ptr_eq(&c.slot, &slot))
+                .map(|at| old.swap_remove(at));
             self.channels.push(match known {
                 Some(channel) => Channel { input, ..channel },
-                None => Channel { slot, input, block: Box::new([0.0; BLOCK_SAMPLES]) },
+                None => Channel {
+                    slot,
+                    input,
+                    block: Box::new([0.0; BLOCK_SAMPLES]),
+                },
             });
         }
         self.versions = versions;
@@ -220,7 +244,9 @@ impl SoundMix {
 
     fn seat_inputs(&mut self) {
         for (n, input) in self.inputs.iter_mut().enumerate() {
-            let leaves = input.source().is_some_and(|s| !self.plan.seats.iter().any(|p| p.seat.source == *s));
+            let leaves = input
+                .source()
+                .is_some_and(|s| !self.plan.seats.iter().any(|p| p.seat.source == *s));
             if leaves && let Input::Taken(source) = std::mem::replace(input, Input::Free) {
                 self.mixer.set_mute(n, true);
                 *input = Input::Leaving(source, LEAVING_BLOCKS);
@@ -228,8 +254,15 @@ impl SoundMix {
         }
         for planned in &self.plan.seats {
             let seat = &planned.seat;
-            let known = self.inputs.iter().position(|i| i.source() == Some(&seat.source));
-            let Some(n) = known.or_else(|| self.inputs.iter().position(|i| matches!(i, Input::Free))) else { continue };
+            let known = self
+                .inputs
+                .iter()
+                .position(|i| i.source() == Some(&seat.source));
+            let Some(n) =
+                known.or_else(|| self.inputs.iter().position(|i| matches!(i, Input::Free)))
+            else {
+                continue;
+            };
             self.inputs[n] = Input::Taken(seat.source.clone());
             self.mixer.set_gain_db(n, seat.gain_db);
             self.mixer.set_mute(n, !seat.audible);
@@ -238,17 +271,33 @@ impl SoundMix {
 
     fn tell_levels(&self) {
         let level = |seat: u8, source: &Source| {
-            let input = self.inputs.iter().position(|i| i.source() == Some(source))?;
+            let input = self
+                .inputs
+                .iter()
+                .position(|i| i.source() == Some(source))?;
             let meter = self.mixer.meter(input)?;
-            Some(Level { seat, level_db: meter.level_db(), peak_db: meter.peak_db(), speaking: meter.speaking() })
+            Some(Level {
+                seat,
+                level_db: meter.level_db(),
+                peak_db: meter.peak_db(),
+                speaking: meter.speaking(),
+            })
         };
-        let levels = self.plan.seats.iter().filter_map(|p| level(p.seat.seat, &p.seat.source)).collect();
+        let levels = self
+            .plan
+            .seats
+            .iter()
+            .filter_map(|p| level(p.seat.seat, &p.seat.source))
+            .collect();
         self.shared.tell(Event::Levels(levels));
     }
 }
 
 fn buffer(block: &Block, pts: ClockTime) -> gst::Buffer {
-    let bytes: Vec<u8> = block.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    let bytes: Vec<u8> = block
+        .iter()
+        .flat_map(|sample| sample.to_le_bytes())
+        .collect();
     let mut buffer = gst::Buffer::from_mut_slice(bytes);
     if let Some(buffer) = buffer.get_mut() {
         buffer.set_pts(pts);

@@ -68,13 +68,19 @@ pub struct Studio {
 
 impl Studio {
     /// Checks the settings, finds out which encoders work here, and starts capture, mix and encoders.
-    pub fn start(config: StudioConfig, events: UnboundedSender<Event>) -> Result<Studio, StudioError> {
+    pub fn start(
+        config: StudioConfig,
+        events: UnboundedSender<Event>,
+    ) -> Result<Studio, StudioError> {
         config.check()?;
         gst::init()?;
         let shared = Shared::new(config, events);
         let lines = Lines::new(&shared)?;
-        let picture =
-            PictureMix::new(&shared, lines.programme.clone(), [lines.return_h264.clone(), lines.return_vp8.clone()])?;
+        let picture = PictureMix::new(
+            &shared,
+            lines.programme.clone(),
+            [lines.return_h264.clone(), lines.return_vp8.clone()],
+        )?;
         let sound = SoundMix::new(&shared, lines.sound.clone());
         let sessions = Sessions::new(shared.clone())?;
         let studio = Studio {
@@ -88,9 +94,17 @@ impl Studio {
         // From here on dropping the studio ends the threads that run already.
         let (shared, stop) = (&studio.shared, &studio.stop);
         let (s, l, end) = (shared.clone(), studio.lines.clone(), stop.clone());
-        studio.run(std::thread::Builder::new().name("encoders".into()).spawn(move || programme::keep(&s, &l, &end)))?;
+        studio.run(
+            std::thread::Builder::new()
+                .name("encoders".into())
+                .spawn(move || programme::keep(&s, &l, &end)),
+        )?;
         let stage = shared.stage.clone();
-        studio.run(std::thread::Builder::new().name("labels".into()).spawn(move || stage.draw()))?;
+        studio.run(
+            std::thread::Builder::new()
+                .name("labels".into())
+                .spawn(move || stage.draw()),
+        )?;
         let end = stop.clone();
         studio.run(rt::spawn("picture", move || picture.run(&end)))?;
         let end = stop.clone();
@@ -103,7 +117,10 @@ impl Studio {
 
     fn run(&self, thread: std::io::Result<JoinHandle<()>>) -> Result<(), StudioError> {
         let thread = thread.map_err(StudioError::Thread)?;
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        self.threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(thread);
         Ok(())
     }
 
@@ -121,7 +138,11 @@ impl Studio {
         self.sessions.answer(session, sdp).await
     }
 
-    pub async fn candidate(&self, session: &str, candidate: Option<IceCandidate>) -> Result<(), MediaError> {
+    pub async fn candidate(
+        &self,
+        session: &str,
+        candidate: Option<IceCandidate>,
+    ) -> Result<(), MediaError> {
         self.sessions.candidate(session, candidate.as_ref())
     }
 
@@ -156,7 +177,8 @@ impl Studio {
     pub fn health(&self) -> StudioHealth {
         let counters = &self.shared.counters;
         let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let [capture_to_mix, mix_to_encoded, capture_to_encoded] = counters.ledger.percentiles(self.shared.time.now());
+        let [capture_to_mix, mix_to_encoded, capture_to_encoded] =
+            counters.ledger.percentiles(self.shared.time.now());
         StudioHealth {
             frames: get(&counters.frames),
             encoded_fps: counters.encoded_fps.load(Ordering::Relaxed) as f32 / 100.0,
@@ -187,7 +209,10 @@ impl Studio {
 
     /// [`Studio::end`], and the programme, away from the threads that serve.
     pub async fn shutdown(self) {
-        if tokio::task::spawn_blocking(move || self.end()).await.is_err() {
+        if tokio::task::spawn_blocking(move || self.end())
+            .await
+            .is_err()
+        {
             tracing::error!("the studio did not shut down in order");
         }
     }
@@ -197,7 +222,9 @@ impl Drop for Studio {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.shared.stage.close();
-        for thread in std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner)) {
+        for thread in
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
+        {
             let _ = thread.join();
         }
     }

@@ -14,7 +14,8 @@ async fn without_a_camera_the_programme_runs_with_a_card() {
     let (events, heard) = tokio::sync::mpsc::unbounded_channel();
     let studio = Studio::start(c, events).unwrap();
     let mut show = Show { studio, heard };
-    show.studio.scene(scene(vec![seat(0, Source::Host, quarter(1))]));
+    show.studio
+        .scene(scene(vec![seat(0, Source::Host, quarter(1))]));
     let (mut moving, mut trouble) = (false, None);
     show.until("the programme moves and the trouble is told", |e| {
         moving |= matches!(e, Event::Moving);
@@ -25,7 +26,10 @@ async fn without_a_camera_the_programme_runs_with_a_card() {
     })
     .await;
     let (what, advice) = trouble.unwrap();
-    assert!(what.contains("camera") && advice.contains("/dev/video-that-is-not-there"), "{what}: {advice}");
+    assert!(
+        what.contains("camera") && advice.contains("/dev/video-that-is-not-there"),
+        "{what}: {advice}"
+    );
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("slate.mkv");
     show.frames(15).await;
@@ -50,15 +54,34 @@ async fn a_file_that_is_no_film_is_trouble_and_a_new_one_ends_it() {
     let mut c = config();
     c.capture.video = format!("file:{}", film.display());
     let (events, heard) = tokio::sync::mpsc::unbounded_channel();
-    let mut show = Show { studio: Studio::start(c, events).unwrap(), heard };
-    show.until("the trouble is told", |e| matches!(e, Event::Trouble { .. }).then_some(())).await;
+    let mut show = Show {
+        studio: Studio::start(c, events).unwrap(),
+        heard,
+    };
+    show.until("the trouble is told", |e| {
+        matches!(e, Event::Trouble { .. }).then_some(())
+    })
+    .await;
     let made = std::process::Command::new("ffmpeg")
-        .args(["-v", "error", "-y", "-f", "lavfi", "-i", "testsrc=s=160x90:r=15:d=2", "-pix_fmt", "yuv420p"])
+        .args([
+            "-v",
+            "error",
+            "-y",
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc=s=160x90:r=15:d=2",
+            "-pix_fmt",
+            "yuv420p",
+        ])
         .arg(&film)
         .status()
         .unwrap();
     assert!(made.success());
-    show.until("the trouble is over", |e| matches!(e, Event::TroubleOver { .. }).then_some(())).await;
+    show.until("the trouble is over", |e| {
+        matches!(e, Event::TroubleOver { .. }).then_some(())
+    })
+    .await;
     show.studio.shutdown().await;
 }
 
@@ -72,11 +95,26 @@ fn a_setting_that_cannot_be_is_named() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(refused(&|c| c.capture.video = "camera".into()), "capture.video");
-    assert_eq!(refused(&|c| c.capture.audio = "alsa:".into()), "capture.audio");
+    assert_eq!(
+        refused(&|c| c.capture.video = "camera".into()),
+        "capture.video"
+    );
+    assert_eq!(
+        refused(&|c| c.capture.audio = "alsa:".into()),
+        "capture.audio"
+    );
     assert_eq!(refused(&|c| c.programme.fps = 0), "programme.fps");
-    assert_eq!(refused(&|c| c.programme.width = 321), "programme.width and programme.height");
-    assert_eq!(refused(&|c| c.programme.background = "red".into()), "programme.background");
+    assert_eq!(
+        refused(&|c| c.programme.width = 321),
+        "programme.width and programme.height"
+    );
+    assert_eq!(
+        refused(&|c| c.programme.background = "red".into()),
+        "programme.background"
+    );
     assert_eq!(refused(&|c| c.returns.fps = 60), "returns.fps");
-    assert_eq!(refused(&|c| c.ice.min_port = 5000), "ice.min_port and ice.max_port");
+    assert_eq!(
+        refused(&|c| c.ice.min_port = 5000),
+        "ice.min_port and ice.max_port"
+    );
 }

@@ -36,15 +36,22 @@ impl Ear {
             .new_sample(move |sink| {
                 let sample = sink.pull_sample().unwrap();
                 let map = sample.buffer().unwrap().map_readable().unwrap();
-                let left = map.chunks_exact(8).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+                let left = map
+                    .chunks_exact(8)
+                    .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
                 into.lock().unwrap().extend(left);
                 Ok(gst::FlowSuccess::Ok)
             })
             .build();
-        let sink = gst_app::AppSink::builder().sync(false).callbacks(callbacks).build();
+        let sink = gst_app::AppSink::builder()
+            .sync(false)
+            .callbacks(callbacks)
+            .build();
         let pipeline = gst::Pipeline::new();
         show.studio.shared().time.adopt(&pipeline);
-        pipeline.add_many([appsrc.upcast_ref::<gst::Element>(), sink.upcast_ref()]).unwrap();
+        pipeline
+            .add_many([appsrc.upcast_ref::<gst::Element>(), sink.upcast_ref()])
+            .unwrap();
         appsrc.link(&sink).unwrap();
         pipeline.set_state(gst::State::Playing).unwrap();
         slot.sound_out.set(Some(appsrc));
@@ -59,7 +66,9 @@ impl Ear {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, listening).await.expect("sound flows");
+        tokio::time::timeout(PATIENCE, listening)
+            .await
+            .expect("sound flows");
         self.heard.lock().unwrap()[from..from + 48_000].to_vec()
     }
 }
@@ -78,7 +87,10 @@ async fn each_source_is_seen_and_heard_in_its_own_seat_only() {
     let _idle = Guest::new(&show.studio, "idle", Some(RED), 1100.0);
     let mut heard_only = seat(3, session("b"), quarter(3));
     heard_only.rect = None;
-    show.studio.scene(scene(vec![seat(1, session("a"), quarter(1)), seat(2, session("b"), quarter(2))]));
+    show.studio.scene(scene(vec![
+        seat(1, session("a"), quarter(1)),
+        seat(2, session("b"), quarter(2)),
+    ]));
     show.frames(30).await;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mix.mkv");
@@ -95,8 +107,15 @@ async fn each_source_is_seen_and_heard_in_its_own_seat_only() {
         assert_colour(colour(picture, quarter(3)), [16, 128, 128]);
     }
     let sound = &watched.sound[24_000..72_000];
-    let (a, b, idle) = (level_db(sound, 400.0), level_db(sound, 700.0), level_db(sound, 1100.0));
-    assert!((a + 20.0).abs() < 1.5 && (b + 20.0).abs() < 1.5, "a {a} dB, b {b} dB");
+    let (a, b, idle) = (
+        level_db(sound, 400.0),
+        level_db(sound, 700.0),
+        level_db(sound, 1100.0),
+    );
+    assert!(
+        (a + 20.0).abs() < 1.5 && (b + 20.0).abs() < 1.5,
+        "a {a} dB, b {b} dB"
+    );
     assert!(idle < -80.0, "somebody in no seat is heard at {idle} dB");
     show.studio.shutdown().await;
 }
@@ -107,21 +126,39 @@ async fn nobody_hears_themselves_and_a_watcher_hears_all() {
     let a = Guest::new(&show.studio, "a", Some(GREEN), 400.0);
     let b = Guest::new(&show.studio, "b", Some(BLUE), 700.0);
     let watcher = show.studio.shared().slots.add(session("watcher"));
-    let (ear_a, ear_b, ear_w) = (Ear::new(&show, &a.slot), Ear::new(&show, &b.slot), Ear::new(&show, &watcher));
-    show.studio.scene(scene(vec![seat(1, session("a"), quarter(1)), seat(2, session("b"), quarter(2))]));
+    let (ear_a, ear_b, ear_w) = (
+        Ear::new(&show, &a.slot),
+        Ear::new(&show, &b.slot),
+        Ear::new(&show, &watcher),
+    );
+    show.studio.scene(scene(vec![
+        seat(1, session("a"), quarter(1)),
+        seat(2, session("b"), quarter(2)),
+    ]));
     let (at_a, at_b, at_w) = tokio::join!(ear_a.second(2), ear_b.second(2), ear_w.second(2));
     for (own, other, heard) in [(400.0, 700.0, &at_a), (700.0, 400.0, &at_b)] {
         let (own, other) = (level_db(heard, own), level_db(heard, other));
-        assert!((other + 20.0).abs() < 1.0, "the other is heard at {other} dB");
-        assert!(other - own >= 60.0, "the own tone is only {} dB down", other - own);
+        assert!(
+            (other + 20.0).abs() < 1.0,
+            "the other is heard at {other} dB"
+        );
+        assert!(
+            other - own >= 60.0,
+            "the own tone is only {} dB down",
+            other - own
+        );
     }
     for hz in [400.0, 700.0] {
         let level = level_db(&at_w, hz);
-        assert!((level + 20.0).abs() < 1.0, "the watcher hears {hz} Hz at {level} dB");
+        assert!(
+            (level + 20.0).abs() < 1.0,
+            "the watcher hears {hz} Hz at {level} dB"
+        );
     }
 
     // Out of the seat: heard by nobody any more.
-    show.studio.scene(scene(vec![seat(1, session("a"), quarter(1))]));
+    show.studio
+        .scene(scene(vec![seat(1, session("a"), quarter(1))]));
     let at_a = ear_a.second(1).await;
     assert!(level_db(&at_a, 700.0) < -100.0);
     drop((ear_a, ear_b, ear_w));
@@ -135,7 +172,10 @@ async fn a_muted_seat_is_silent_and_a_gain_is_heard() {
     let _b = Guest::new(&show.studio, "b", Some(BLUE), 700.0);
     let watcher = show.studio.shared().slots.add(session("watcher"));
     let ear = Ear::new(&show, &watcher);
-    let (mut muted, mut loud) = (seat(1, session("a"), quarter(1)), seat(2, session("b"), quarter(2)));
+    let (mut muted, mut loud) = (
+        seat(1, session("a"), quarter(1)),
+        seat(2, session("b"), quarter(2)),
+    );
     muted.audible = false;
     loud.gain_db = 6.0;
     show.studio.scene(scene(vec![muted, loud]));
@@ -151,10 +191,15 @@ async fn levels_tell_who_speaks() {
     let mut show = Show::start(config()).await;
     let _a = Guest::new(&show.studio, "a", Some(GREEN), 400.0);
     let silent = show.studio.shared().slots.add(session("silent"));
-    show.studio.scene(scene(vec![seat(4, session("a"), quarter(1)), seat(5, session("silent"), quarter(2))]));
+    show.studio.scene(scene(vec![
+        seat(4, session("a"), quarter(1)),
+        seat(5, session("silent"), quarter(2)),
+    ]));
     let levels = show
         .until("seat 4 speaks", |e| match e {
-            Event::Levels(levels) if levels.iter().any(|l| l.seat == 4 && l.speaking) => Some(levels.clone()),
+            Event::Levels(levels) if levels.iter().any(|l| l.seat == 4 && l.speaking) => {
+                Some(levels.clone())
+            }
             _ => None,
         })
         .await;
@@ -162,11 +207,18 @@ async fn levels_tell_who_speaks() {
     assert!(!quiet.speaking && quiet.level_db <= -90.0);
     let level = show
         .until("the level stands", |e| match e {
-            Event::Levels(levels) => levels.iter().find(|l| l.seat == 4).filter(|l| l.level_db > -24.0).copied(),
+            Event::Levels(levels) => levels
+                .iter()
+                .find(|l| l.seat == 4)
+                .filter(|l| l.level_db > -24.0)
+                .copied(),
             _ => None,
         })
         .await;
-    assert!((level.level_db + 23.0).abs() < 1.0 && (level.peak_db + 20.0).abs() < 1.0, "{level:?}");
+    assert!(
+        (level.level_db + 23.0).abs() < 1.0 && (level.peak_db + 20.0).abs() < 1.0,
+        "{level:?}"
+    );
     drop(silent);
     show.studio.shutdown().await;
 }
@@ -175,7 +227,10 @@ async fn levels_tell_who_speaks() {
 async fn a_frozen_guest_is_dimmed_and_the_programme_keeps_its_beat() {
     let mut show = Show::start(config()).await;
     let guest = Guest::new(&show.studio, "a", Some(GREEN), 400.0);
-    show.studio.scene(scene(vec![seat(0, Source::Host, quarter(0)), seat(1, session("a"), quarter(1))]));
+    show.studio.scene(scene(vec![
+        seat(0, Source::Host, quarter(0)),
+        seat(1, session("a"), quarter(1)),
+    ]));
     show.frames(15).await;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("frozen.mkv");
@@ -202,7 +257,10 @@ async fn a_frozen_guest_is_dimmed_and_the_programme_keeps_its_beat() {
     show.until_recording().await;
     show.frames(5).await;
     show.stop_record().await;
-    assert_colour(colour(&watch(&path).pictures.last().unwrap().1, quarter(1)), GREEN);
+    assert_colour(
+        colour(&watch(&path).pictures.last().unwrap().1, quarter(1)),
+        GREEN,
+    );
     show.studio.shutdown().await;
 }
 
@@ -219,11 +277,20 @@ async fn looks_are_carried_out_and_odd_pictures_do_no_harm() {
         .field("framerate", gst::Fraction::new(15, 1))
         .build();
     let short = gst::Buffer::from_slice(vec![0u8; 1000]);
-    odd.video.put(&gst::Sample::builder().buffer(&short).caps(&caps).build());
+    odd.video
+        .put(&gst::Sample::builder().buffer(&short).caps(&caps).build());
     odd.video.put(&gst::Sample::builder().caps(&caps).build());
-    odd.video.put(&gst::Sample::builder().buffer(&short).caps(&gst::Caps::new_empty_simple("video/x-raw")).build());
+    odd.video.put(
+        &gst::Sample::builder()
+            .buffer(&short)
+            .caps(&gst::Caps::new_empty_simple("video/x-raw"))
+            .build(),
+    );
     odd.audio.push(&[f32::NAN, f32::INFINITY, 1e30]);
-    let (mut card, mut dimmed) = (seat(1, session("a"), quarter(1)), seat(2, session("b"), quarter(2)));
+    let (mut card, mut dimmed) = (
+        seat(1, session("a"), quarter(1)),
+        seat(2, session("b"), quarter(2)),
+    );
     (card.look, card.name) = (Look::Card, "Ana".into());
     dimmed.look = Look::Dimmed;
     let mut empty = seat(3, session("odd"), quarter(3));
@@ -241,12 +308,28 @@ async fn looks_are_carried_out_and_odd_pictures_do_no_harm() {
     assert_colour(colour(last, quarter(2)), [34, 146, 123]);
     for card in [1, 3] {
         let [y, ..] = colour(last, quarter(card));
-        assert!((20..120).contains(&y), "tile {card} shows no card: luma {y}");
+        assert!(
+            (20..120).contains(&y),
+            "tile {card} shows no card: luma {y}"
+        );
         assert!(colour(last, quarter(card)) != colour(last, quarter(0)));
     }
     let health = show.studio.health();
-    assert_eq!(health.slots.iter().find(|s| s.source == "odd").unwrap().frames_refused, 3);
-    assert!(watched.sound.iter().all(|x| x.is_finite() && x.abs() <= 1.0));
+    assert_eq!(
+        health
+            .slots
+            .iter()
+            .find(|s| s.source == "odd")
+            .unwrap()
+            .frames_refused,
+        3
+    );
+    assert!(
+        watched
+            .sound
+            .iter()
+            .all(|x| x.is_finite() && x.abs() <= 1.0)
+    );
     show.studio.shutdown().await;
 }
 
@@ -254,22 +337,52 @@ async fn looks_are_carried_out_and_odd_pictures_do_no_harm() {
 async fn the_return_picture_is_encoded_only_while_somebody_takes_it() {
     let show = Show::start(config()).await;
     show.frames(15).await;
-    let units = |show: &Show, name: &str| show.studio.health().feeds.iter().find(|f| f.feed == name).unwrap().units;
-    assert_eq!((units(&show, "return_h264"), units(&show, "return_vp8")), (0, 0));
+    let units = |show: &Show, name: &str| {
+        show.studio
+            .health()
+            .feeds
+            .iter()
+            .find(|f| f.feed == name)
+            .unwrap()
+            .units
+    };
+    assert_eq!(
+        (units(&show, "return_h264"), units(&show, "return_vp8")),
+        (0, 0)
+    );
     for (name, feed, media) in [
-        ("return_h264", show.studio.shared().feeds.return_h264.clone(), "video/x-h264"),
-        ("return_vp8", show.studio.shared().feeds.return_vp8.clone(), "video/x-vp8"),
+        (
+            "return_h264",
+            show.studio.shared().feeds.return_h264.clone(),
+            "video/x-h264",
+        ),
+        (
+            "return_vp8",
+            show.studio.shared().feeds.return_vp8.clone(),
+            "video/x-vp8",
+        ),
     ] {
         let (taken, mut first) = tokio::sync::mpsc::unbounded_channel();
         let subscription = feed.subscribe("test", move |unit| {
-            taken.send(unit.flags().contains(gst::BufferFlags::DELTA_UNIT)).is_ok()
+            taken
+                .send(unit.flags().contains(gst::BufferFlags::DELTA_UNIT))
+                .is_ok()
         });
-        let is_delta = tokio::time::timeout(PATIENCE, first.recv()).await.unwrap().unwrap();
+        let is_delta = tokio::time::timeout(PATIENCE, first.recv())
+            .await
+            .unwrap()
+            .unwrap();
         assert!(!is_delta, "{name} began with a delta unit");
         let caps = feed.caps().unwrap();
         let s = caps.structure(0).unwrap();
         assert_eq!(s.name(), media);
-        assert_eq!((s.get::<i32>("width").unwrap(), s.get::<i32>("height").unwrap()), (160, 90));
+        assert_eq!(
+            (
+                s.get::<i32>("width").unwrap(),
+                s.get::<i32>("height").unwrap()
+            ),
+            (160, 90)
+        );
         if media == "video/x-h264" {
             assert_eq!(s.get::<&str>("profile").unwrap(), "constrained-baseline");
         }

@@ -41,7 +41,10 @@ impl Nginx {
             .expect("nginx runs: install nginx and libnginx-mod-rtmp");
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(child.try_wait().unwrap().is_none(), "nginx ended: see its error.log");
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "nginx ended: see its error.log"
+            );
             assert!(began.elapsed() < PATIENCE);
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -57,7 +60,11 @@ impl Drop for Nginx {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 fn rtmp(id: &str, port: u16) -> OutputSpec {
@@ -70,7 +77,10 @@ fn rtmp(id: &str, port: u16) -> OutputSpec {
 }
 
 fn received(dir: &Path) -> Vec<std::path::PathBuf> {
-    let mut files: Vec<_> = std::fs::read_dir(dir.join("rec")).unwrap().map(|f| f.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(dir.join("rec"))
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .collect();
     files.sort();
     files
 }
@@ -81,11 +91,15 @@ async fn rtmp_arrives_and_comes_back_after_the_server_was_killed() {
     let port = free_port();
     let server = Nginx::start(dir.path(), port);
     let mut show = Show::start(config()).await;
-    show.studio.scene(scene(vec![seat(0, Source::Host, quarter(0))]));
+    show.studio
+        .scene(scene(vec![seat(0, Source::Host, quarter(0))]));
     let recording = dir.path().join("show.mkv");
     show.studio.start_record(recording.clone()).unwrap();
     show.studio.start_output(rtmp("tube", port)).unwrap();
-    assert!(matches!(show.studio.start_output(rtmp("tube", port)), Err(StudioError::OutputExists { .. })));
+    assert!(matches!(
+        show.studio.start_output(rtmp("tube", port)),
+        Err(StudioError::OutputExists { .. })
+    ));
     show.until_output("tube", OutputState::Live).await;
     let kbps = show
         .until("a bit rate is told", |e| match e {
@@ -112,7 +126,10 @@ async fn rtmp_arrives_and_comes_back_after_the_server_was_killed() {
     let files = received(dir.path());
     assert!(files.len() >= 2, "{files:?}");
     for file in [files.first().unwrap(), files.last().unwrap()] {
-        assert!(packets(file, "v").len() > 10 && packets(file, "a").len() > 10, "{file:?}");
+        assert!(
+            packets(file, "v").len() > 10 && packets(file, "a").len() > 10,
+            "{file:?}"
+        );
     }
     assert_unbroken(&packets(files.last().unwrap(), "v"), 15.0);
     assert_unbroken(&packets(&recording, "v"), 15.0);
@@ -130,7 +147,10 @@ impl Proxy {
     fn start(to: u16) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (frozen, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (frozen, stop) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicBool::new(false)),
+        );
         let (f, s) = (frozen.clone(), stop.clone());
         std::thread::spawn(move || {
             for client in listener.incoming() {
@@ -138,10 +158,13 @@ impl Proxy {
                     return;
                 }
                 let Ok(client) = client else { continue };
-                let Ok(server) = TcpStream::connect(("127.0.0.1", to)) else { continue };
-                for (from, into) in
-                    [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server.try_clone().unwrap(), client.try_clone().unwrap())]
-                {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", to)) else {
+                    continue;
+                };
+                for (from, into) in [
+                    (client.try_clone().unwrap(), server.try_clone().unwrap()),
+                    (server.try_clone().unwrap(), client.try_clone().unwrap()),
+                ] {
                     let (f, s) = (f.clone(), s.clone());
                     std::thread::spawn(move || carry(from, into, &f, &s));
                 }
@@ -181,17 +204,27 @@ async fn a_server_that_stops_reading_disturbs_nobody_and_is_tried_again() {
     let proxy = Proxy::start(port_of(dir.path()));
     let mut c = config();
     // Noise at a high rate fills the sockets' buffers soon.
-    c.programme.bitrate_kbps = 20_000;
+    c.programme.bitrate_kbps = 6000;
     let mut show = Show::start(c).await;
     let _noise = Guest::new(&show.studio, "noise", None, 400.0);
-    let whole = Rect { x: 0, y: 0, w: WIDTH, h: HEIGHT };
-    show.studio.scene(scene(vec![seat(1, session("noise"), whole)]));
+    let whole = Rect {
+        x: 0,
+        y: 0,
+        w: WIDTH,
+        h: HEIGHT,
+    };
+    show.studio
+        .scene(scene(vec![seat(1, session("noise"), whole)]));
     let recording = dir.path().join("show.mkv");
     show.studio.start_record(recording.clone()).unwrap();
-    show.studio.start_output(rtmp("wedged", proxy.port)).unwrap();
+    show.studio
+        .start_output(rtmp("wedged", proxy.port))
+        .unwrap();
     // A second one that never gets past the handshake.
     let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
-    show.studio.start_output(rtmp("deaf", deaf.local_addr().unwrap().port())).unwrap();
+    show.studio
+        .start_output(rtmp("deaf", deaf.local_addr().unwrap().port()))
+        .unwrap();
     show.until_output("wedged", OutputState::Live).await;
     proxy.frozen.store(true, Ordering::Relaxed);
     let (mut wedged, mut not_heard) = (None, None);
@@ -199,7 +232,11 @@ async fn a_server_that_stops_reading_disturbs_nobody_and_is_tried_again() {
         if let Event::Output(o) = e
             && o.state == OutputState::Retrying
         {
-            let error = if o.output_id == "deaf" { &mut not_heard } else { &mut wedged };
+            let error = if o.output_id == "deaf" {
+                &mut not_heard
+            } else {
+                &mut wedged
+            };
             *error = o.error.clone();
         }
         (wedged.is_some() && not_heard.is_some()).then_some(())
@@ -211,7 +248,10 @@ async fn a_server_that_stops_reading_disturbs_nobody_and_is_tried_again() {
     let began = Instant::now();
     show.studio.stop_output("wedged");
     show.studio.stop_output("deaf");
-    assert!(began.elapsed() < Duration::from_millis(200), "stopping an output must not wait for it");
+    assert!(
+        began.elapsed() < Duration::from_millis(200),
+        "stopping an output must not wait for it"
+    );
     let health = show.studio.health();
     assert_eq!((health.encoder_dropped, health.ticks_missed), (0, 0));
     assert_unbroken(&packets(&recording, "v"), 15.0);
@@ -227,7 +267,10 @@ fn free_port_for(dir: &Path) -> u16 {
 }
 
 fn port_of(dir: &Path) -> u16 {
-    std::fs::read_to_string(dir.join("port")).unwrap().parse().unwrap()
+    std::fs::read_to_string(dir.join("port"))
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 /// An SRT listener that counts what comes.
@@ -241,15 +284,25 @@ impl Listener {
         let launch = format!(
             "srtsrc uri=\"srt://127.0.0.1:{port}?mode=listener\" passphrase={passphrase} ! tsdemux ! h264parse ! appsink name=s sync=false"
         );
-        let pipeline = gst::parse::launch(&launch).unwrap().downcast::<gst::Pipeline>().unwrap();
-        let sink = pipeline.by_name("s").unwrap().downcast::<gst_app::AppSink>().unwrap();
+        let pipeline = gst::parse::launch(&launch)
+            .unwrap()
+            .downcast::<gst::Pipeline>()
+            .unwrap();
+        let sink = pipeline
+            .by_name("s")
+            .unwrap()
+            .downcast::<gst_app::AppSink>()
+            .unwrap();
         let bytes = Arc::new(AtomicU64::new(0));
         let count = bytes.clone();
         sink.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
                 .new_sample(move |sink| {
                     let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                    count.fetch_add(sample.buffer().map_or(0, |b| b.size() as u64), Ordering::Relaxed);
+                    count.fetch_add(
+                        sample.buffer().map_or(0, |b| b.size() as u64),
+                        Ordering::Relaxed,
+                    );
                     Ok(gst::FlowSuccess::Ok)
                 })
                 .build(),
@@ -264,7 +317,9 @@ impl Listener {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, coming).await.expect("H.264 comes out of the SRT listener");
+        tokio::time::timeout(PATIENCE, coming)
+            .await
+            .expect("H.264 comes out of the SRT listener");
     }
 }
 
@@ -276,9 +331,14 @@ impl Drop for Listener {
 
 #[tokio::test]
 async fn srt_arrives_encrypted_and_comes_back_with_its_listener() {
-    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let mut show = Show::start(config()).await;
-    show.studio.scene(scene(vec![seat(0, Source::Host, quarter(0))]));
+    show.studio
+        .scene(scene(vec![seat(0, Source::Host, quarter(0))]));
     let spec = OutputSpec {
         output_id: "far".into(),
         kind: OutputKind::Srt,
@@ -306,7 +366,12 @@ async fn srt_arrives_encrypted_and_comes_back_with_its_listener() {
 async fn addresses_that_cannot_be_are_refused_without_telling_the_key() {
     let show = Show::start(config()).await;
     let refused = |kind, url: &str, key: Option<&str>| {
-        let spec = OutputSpec { output_id: "x".into(), kind, url: url.into(), key: key.map(Secret::new) };
+        let spec = OutputSpec {
+            output_id: "x".into(),
+            kind,
+            url: url.into(),
+            key: key.map(Secret::new),
+        };
         assert!(!format!("{spec:?}").contains("hidden"), "{spec:?}");
         match show.studio.start_output(spec) {
             Err(StudioError::BadUrl { what }) => assert!(!what.contains("hidden"), "{what}"),

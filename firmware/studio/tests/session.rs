@@ -20,20 +20,35 @@ fn peer_process() {
 async fn both_ways(codec: Codec) {
     let mut b = start();
     let started = Instant::now();
-    let mut peer = b.join("s1", GUEST, &Setup { codec, ..Setup::default() }).await;
+    let mut peer = b
+        .join(
+            "s1",
+            GUEST,
+            &Setup {
+                codec,
+                ..Setup::default()
+            },
+        )
+        .await;
     let alive = started.elapsed();
     b.carry("s1", &mut peer, |seen| {
         seen.is_err_and(|m| m["pictures"].as_u64() > Some(20) && m["sounds"].as_u64() > Some(20))
     })
     .await;
     let mut health = b.health("s1");
-    println!("{codec:?}: open to first decoded picture (process start included) {alive:?}; {health:#}");
-    while health["frames_decoded"].as_u64() < Some(5) || health["sound_packets"].as_u64() < Some(5) {
+    println!(
+        "{codec:?}: open to first decoded picture (process start included) {alive:?}; {health:#}"
+    );
+    while health["frames_decoded"].as_u64() < Some(5) || health["sound_packets"].as_u64() < Some(5)
+    {
         assert!(started.elapsed() < PATIENCE, "{health:#}");
         b.carry("s1", &mut peer, |seen| seen.is_err()).await;
         health = b.health("s1");
     }
-    assert_eq!((&health["width"], &health["height"]), (&json!(320), &json!(240)));
+    assert_eq!(
+        (&health["width"], &health["height"]),
+        (&json!(320), &json!(240))
+    );
     b.studio.shutdown().await;
 }
 
@@ -50,8 +65,17 @@ async fn a_guest_with_vp8_is_decoded_and_gets_the_return() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guest_without_camera_is_alive_by_sound_and_sees_the_programme() {
     let mut b = start();
-    let mut peer = b.join("s1", SessionKind::Guest { camera: false }, &Setup::default()).await;
-    b.carry("s1", &mut peer, |seen| seen.is_err_and(|m| m["pictures"].as_u64() > Some(5))).await;
+    let mut peer = b
+        .join(
+            "s1",
+            SessionKind::Guest { camera: false },
+            &Setup::default(),
+        )
+        .await;
+    b.carry("s1", &mut peer, |seen| {
+        seen.is_err_and(|m| m["pictures"].as_u64() > Some(5))
+    })
+    .await;
     let health = b.health("s1");
     assert_eq!(health["frames_decoded"], 0, "{health:#}");
     assert!(health["sound_packets"].as_u64() > Some(0), "{health:#}");
@@ -62,19 +86,28 @@ async fn a_watcher_sees_and_hears_the_programme_and_sends_nothing() {
     let mut b = start();
     let mut peer = b.join("w1", SessionKind::Watch, &Setup::default()).await;
     b.carry("w1", &mut peer, |seen| {
-        assert!(!matches!(seen, Ok(Event::Alive { .. } | Event::Lost { .. })), "{seen:?}");
+        assert!(
+            !matches!(seen, Ok(Event::Alive { .. } | Event::Lost { .. })),
+            "{seen:?}"
+        );
         seen.is_err_and(|m| m["pictures"].as_u64() > Some(5) && m["sounds"].as_u64() > Some(5))
     })
     .await;
     let health = b.health("w1");
-    assert_eq!((&health["frames_decoded"], &health["sound_packets"]), (&json!(0), &json!(0)));
+    assert_eq!(
+        (&health["frames_decoded"], &health["sound_packets"]),
+        (&json!(0), &json!(0))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watchers_past_the_limit_are_refused_and_guests_are_not() {
     let mut b = start_with(|config| config.sessions.max_watchers = 1);
     b.offer("w1", SessionKind::Watch).await;
-    let second = b.studio.open(SessionSpec { session: "w2".into(), kind: SessionKind::Watch });
+    let second = b.studio.open(SessionSpec {
+        session: "w2".into(),
+        kind: SessionKind::Watch,
+    });
     assert!(second.unwrap_err().to_string().contains("1 watchers"));
     b.offer("s1", GUEST).await;
     b.studio.close("w1");
@@ -83,7 +116,10 @@ async fn watchers_past_the_limit_are_refused_and_guests_are_not() {
 
 async fn answer_of(peer: &mut PeerProcess) -> String {
     loop {
-        let message = tokio::time::timeout(PATIENCE, peer.messages.recv()).await.unwrap().expect("the peer lives");
+        let message = tokio::time::timeout(PATIENCE, peer.messages.recv())
+            .await
+            .unwrap()
+            .expect("the peer lives");
         if let Some(answer) = message["answer"].as_str() {
             return answer.to_owned();
         }
@@ -121,18 +157,34 @@ async fn bad_answers_are_refused_and_the_good_one_after_them_is_taken() {
         assert!(what.len() > 10, "{what}");
     }
     let candidate = |text: &str| {
-        Some(IceCandidate { candidate: text.into(), sdp_mid: Some("audio0".into()), sdp_m_line_index: Some(0) })
+        Some(IceCandidate {
+            candidate: text.into(),
+            sdp_mid: Some("audio0".into()),
+            sdp_m_line_index: Some(0),
+        })
     };
-    what_is_bad(b.studio.candidate("s1", candidate("candidate:nonsense")).await);
+    what_is_bad(
+        b.studio
+            .candidate("s1", candidate("candidate:nonsense"))
+            .await,
+    );
     b.studio.candidate("s1", None).await.unwrap();
     b.studio.answer("s1", &good).await.unwrap();
     assert!(what_is_bad(b.studio.answer("s1", &good).await).contains("already"));
-    b.carry("s1", &mut peer, |seen| matches!(seen, Ok(Event::Alive { session }) if session == "s1")).await;
+    b.carry(
+        "s1",
+        &mut peer,
+        |seen| matches!(seen, Ok(Event::Alive { session }) if session == "s1"),
+    )
+    .await;
     for port in 0..80 {
         let text = format!("candidate:1 1 udp 1 127.0.0.1 {} typ host", 20_000 + port);
         if let Err(error) = b.studio.candidate("s1", candidate(&text)).await {
             assert!(error.to_string().contains("64 candidates"), "{error}");
-            assert!(matches!(b.studio.answer("s2", &good).await, Err(MediaError::NoSuchSession { .. })));
+            assert!(matches!(
+                b.studio.answer("s2", &good).await,
+                Err(MediaError::NoSuchSession { .. })
+            ));
             return;
         }
     }
@@ -152,13 +204,25 @@ async fn half_good_answers_harm_nobody_else() {
     for skip in 0..lines.len() {
         let session = format!("m{skip}");
         b.offer(&session, GUEST).await;
-        let without: Vec<_> = lines.iter().enumerate().filter(|(i, _)| *i != skip).map(|(_, l)| *l).collect();
-        if b.studio.answer(&session, &without.join("\r\n")).await.is_ok() {
+        let without: Vec<_> = lines
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| *i != skip)
+            .map(|(_, l)| *l)
+            .collect();
+        if b.studio
+            .answer(&session, &without.join("\r\n"))
+            .await
+            .is_ok()
+        {
             taken += 1;
         }
         b.studio.close(&session);
     }
-    println!("{taken} of {} answers that lacked one line were taken", lines.len());
+    println!(
+        "{taken} of {} answers that lacked one line were taken",
+        lines.len()
+    );
     let before = b.health("other")["frames_decoded"].as_u64().unwrap();
     let mut looks = 0;
     while b.health("other")["frames_decoded"].as_u64() < Some(before + 15) {
@@ -176,9 +240,16 @@ async fn a_certificate_that_the_answer_did_not_name_is_never_on_air() {
     let good = answer_of(&mut peer).await;
     let (head, digest) = good.split_once("a=fingerprint:sha-256 ").unwrap();
     let digest = &digest[..95];
-    let other = if digest.starts_with("00") { digest.replacen("00", "11", 1) } else { format!("00{}", &digest[2..]) };
+    let other = if digest.starts_with("00") {
+        digest.replacen("00", "11", 1)
+    } else {
+        format!("00{}", &digest[2..])
+    };
     assert!(head.contains("m=audio"));
-    b.studio.answer("s1", &good.replace(digest, &other)).await.unwrap();
+    b.studio
+        .answer("s1", &good.replace(digest, &other))
+        .await
+        .unwrap();
     let mut reason = None;
     let seen = std::cell::RefCell::new(&mut reason);
     b.carry("s1", &mut peer, |event| match event {
@@ -191,7 +262,10 @@ async fn a_certificate_that_the_answer_did_not_name_is_never_on_air() {
     })
     .await;
     let reason = reason.unwrap();
-    assert!(reason.contains("certificate") || reason.contains("DTLS"), "{reason}");
+    assert!(
+        reason.contains("certificate") || reason.contains("DTLS"),
+        "{reason}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -205,14 +279,20 @@ async fn a_guest_that_dies_without_a_word_is_lost_then_failed() {
         match b.next().await {
             Event::Lost { session } if session == "s1" => lost = Some(died.elapsed()),
             Event::Failed { session, reason } if session == "s1" => {
-                println!("lost after {lost:?}, failed after {:?}: {reason}", died.elapsed());
+                println!(
+                    "lost after {lost:?}, failed after {:?}: {reason}",
+                    died.elapsed()
+                );
                 break;
             }
             Event::Alive { .. } => panic!("a dead guest is alive"),
             _ => {}
         }
     }
-    assert!(lost.expect("lost before failed") < Duration::from_secs(5), "{lost:?}");
+    assert!(
+        lost.expect("lost before failed") < Duration::from_secs(5),
+        "{lost:?}"
+    );
     assert_eq!(b.health("s1"), Value::Null);
 }
 
@@ -224,12 +304,26 @@ async fn a_frozen_guest_is_lost_and_alive_again_and_the_other_one_misses_nothing
     let pictures = |m: &Value| m["pictures"].as_u64().unwrap();
     let mut before = 0;
     let cell = std::cell::Cell::new(0);
-    b.carry("other", &mut other, |seen| seen.is_err_and(|m| { cell.set(m["pictures"].as_u64().unwrap_or(0)); cell.get() > 0 })).await;
+    b.carry("other", &mut other, |seen| {
+        seen.is_err_and(|m| {
+            cell.set(m["pictures"].as_u64().unwrap_or(0));
+            cell.get() > 0
+        })
+    })
+    .await;
     before += cell.get();
     frozen.signal("STOP");
-    b.carry("other", &mut other, |seen| matches!(seen, Ok(Event::Lost { session }) if session == "frozen")).await;
+    b.carry(
+        "other",
+        &mut other,
+        |seen| matches!(seen, Ok(Event::Lost { session }) if session == "frozen"),
+    )
+    .await;
     // The return goes on for the other: 30 a second, and this is far less than a second's worth on an idle machine.
-    b.carry("other", &mut other, |seen| seen.is_err_and(|m| m["pictures"].is_u64() && pictures(m) > before + 30)).await;
+    b.carry("other", &mut other, |seen| {
+        seen.is_err_and(|m| m["pictures"].is_u64() && pictures(m) > before + 30)
+    })
+    .await;
     frozen.signal("CONT");
     b.carry("other", &mut other, |seen| {
         assert!(!matches!(seen, Ok(Event::Lost { session }) if session == "other"));
@@ -254,24 +348,58 @@ async fn fails_with(setup: Setup, expected: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_picture_that_is_too_large_ends_the_session() {
-    fails_with(Setup { width: 2560, height: 1440, fps: 5, ..Setup::default() }, "2560x1440").await;
+    fails_with(
+        Setup {
+            width: 2560,
+            height: 1440,
+            fps: 5,
+            ..Setup::default()
+        },
+        "2560x1440",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_picture_that_is_too_large_ends_the_session_in_vp8_too() {
-    fails_with(Setup { codec: Codec::Vp8, width: 2560, height: 1440, fps: 5 }, "2560x1440").await;
+    fails_with(
+        Setup {
+            codec: Codec::Vp8,
+            width: 2560,
+            height: 1440,
+            fps: 5,
+        },
+        "2560x1440",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_pictures_ends_the_session() {
-    fails_with(Setup { width: 64, height: 48, fps: 600, ..Setup::default() }, "floods").await;
+    fails_with(
+        Setup {
+            width: 64,
+            height: 48,
+            fps: 600,
+            ..Setup::default()
+        },
+        "floods",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_is_made_once_and_its_name_is_free_after_its_end() {
     let mut b = start();
     b.offer("s1", GUEST).await;
-    assert!(b.studio.open(SessionSpec { session: "s1".into(), kind: GUEST }).is_err());
+    assert!(
+        b.studio
+            .open(SessionSpec {
+                session: "s1".into(),
+                kind: GUEST
+            })
+            .is_err()
+    );
     b.studio.close("s1");
     b.studio.close("s1");
     b.offer("s1", GUEST).await;

@@ -82,7 +82,9 @@ impl Daisd {
             .process_group(0)
             .kill_on_drop(true)
             // Its log goes through a pipe, and may end in a file.
-            .env("NO_COLOR", "1");
+            .env("NO_COLOR", "1")
+            // As in the unit: after 200 joins and leaves the box held 154 MB with two arenas, 202 MB without the limit.
+            .env("MALLOC_ARENA_MAX", "2");
         if std::env::var_os("DAIS_LOG").is_none() {
             command.env("DAIS_LOG", "warn");
         }

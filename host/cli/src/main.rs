@@ -9,6 +9,9 @@ use clap::{Parser, Subcommand};
 use dais_cli::{daisd, dev, doctor, guest, host};
 use tracing_subscriber::EnvFilter;
 
+/// Without rumqttc's warning for each refused subscription: to ask for a box's id is to try a few (see `discover`).
+const QUIET: &str = "warn,rumqttc=error";
+
 #[derive(Parser)]
 #[command(
     name = "dais",
@@ -40,7 +43,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let line = Line::parse();
-    let filter = EnvFilter::try_from_env("DAIS_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_env("DAIS_LOG").unwrap_or_else(|_| EnvFilter::new(QUIET));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(stderr().is_terminal())

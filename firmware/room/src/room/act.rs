@@ -21,7 +21,13 @@ pub(super) struct Act<'a> {
 
 impl<'a> Act<'a> {
     pub fn new(core: &'a mut Core, now: u64) -> Self {
-        Self { core, now, effects: Vec::new(), changed: false, durable: false }
+        Self {
+            core,
+            now,
+            effects: Vec::new(),
+            changed: false,
+            durable: false,
+        }
     }
 
     /// Settles who hears of new seats, offers early sessions, and stamps the notifications with the new `rev`.
@@ -59,7 +65,10 @@ impl<'a> Act<'a> {
                 }
                 self.seen(user, None);
                 if !self.core.guests.contains_key(user) {
-                    return Err(fail(Reason::Unavailable, "The box serves as many guests as it can."));
+                    return Err(fail(
+                        Reason::Unavailable,
+                        "The box serves as many guests as it can.",
+                    ));
                 }
                 self.guest_call(user, call)
             }
@@ -76,13 +85,17 @@ impl<'a> Act<'a> {
             if self.core.guests.len() >= PEOPLE {
                 self.forget();
             }
-            let Some(called) = name.clone().or_else(|| user.parse().ok()) else { return };
+            let Some(called) = name.clone().or_else(|| user.parse().ok()) else {
+                return;
+            };
             if self.core.guests.len() >= PEOPLE && !self.make_room() {
                 return;
             }
             self.core.guests.insert(user.clone(), Guest::new(called));
         }
-        let Some(guest) = self.core.guests.get_mut(user) else { return };
+        let Some(guest) = self.core.guests.get_mut(user) else {
+            return;
+        };
         if let Some(name) = name.filter(|name| *name != guest.name) {
             guest.name = name;
             if !matches!(guest.stage, Stage::Idle) {
@@ -105,7 +118,12 @@ impl<'a> Act<'a> {
 
     /// Forgets one guest whose only trace is a request that ended lately.
     fn make_room(&mut self) -> bool {
-        let spare = self.core.guests.iter().find(|(_, guest)| guest.is_forgettable()).map(|(user, _)| user.clone());
+        let spare = self
+            .core
+            .guests
+            .iter()
+            .find(|(_, guest)| guest.is_forgettable())
+            .map(|(user, _)| user.clone());
         spare.is_some_and(|user| self.core.guests.remove(&user).is_some())
     }
 
@@ -118,7 +136,9 @@ impl<'a> Act<'a> {
             guest.closed_invitation = guest.closed_invitation.filter(|until| *until > now);
         }
         self.core.guests.retain(|_, guest| {
-            !guest.is_forgettable() || guest.closed_request.is_some() || guest.closed_invitation.is_some()
+            !guest.is_forgettable()
+                || guest.closed_request.is_some()
+                || guest.closed_invitation.is_some()
         });
     }
 
@@ -133,11 +153,19 @@ impl<'a> Act<'a> {
     }
 
     pub fn tell_guest(&mut self, user: &Id, notification: Notification) {
-        self.effects.push(Effect::Tell { to: Recipient::Guest(user.clone()), notification, rev: 0 });
+        self.effects.push(Effect::Tell {
+            to: Recipient::Guest(user.clone()),
+            notification,
+            rev: 0,
+        });
     }
 
     pub fn tell_hosts(&mut self, notification: Notification) {
-        self.effects.push(Effect::Tell { to: Recipient::Hosts, notification, rev: 0 });
+        self.effects.push(Effect::Tell {
+            to: Recipient::Hosts,
+            notification,
+            rev: 0,
+        });
     }
 
     /// `room.users_updated`, if seats were given, freed or changed, or someone on one has a new name.
@@ -147,12 +175,22 @@ impl<'a> Act<'a> {
             return;
         }
         let missing = |from: &[UserOnAir], of: &[UserOnAir]| -> Vec<Id> {
-            let gone = of.iter().filter(|user| from.iter().all(|other| other.user_id != user.user_id));
+            let gone = of
+                .iter()
+                .filter(|user| from.iter().all(|other| other.user_id != user.user_id));
             gone.map(|user| user.user_id.clone()).collect()
         };
         let (joined, left) = (missing(before, &users), missing(&users, before));
-        let notification = Notification::RoomUsersUpdated { users, joined, left };
-        self.effects.push(Effect::Tell { to: Recipient::Everyone, notification, rev: 0 });
+        let notification = Notification::RoomUsersUpdated {
+            users,
+            joined,
+            left,
+        };
+        self.effects.push(Effect::Tell {
+            to: Recipient::Everyone,
+            notification,
+            rev: 0,
+        });
     }
 
     /// The next number for something that gets a name.
@@ -179,7 +217,12 @@ impl Core {
 
 /// A result of the contract as JSON.
 pub(super) fn answer(result: &impl Serialize) -> Answer {
-    serde_json::to_value(result).map_err(|error| fail(Reason::Unavailable, &format!("The reply could not be written: {error}.")))
+    serde_json::to_value(result).map_err(|error| {
+        fail(
+            Reason::Unavailable,
+            &format!("The reply could not be written: {error}."),
+        )
+    })
 }
 
 pub(super) fn done() -> Answer {

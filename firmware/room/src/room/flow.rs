@@ -18,11 +18,17 @@ impl Act<'_> {
     pub fn expire(&mut self) {
         let now = self.now;
         let due = |guest: &Guest| guest.deadline().filter(|at| *at <= now);
-        let mut late: Vec<(u64, Id)> =
-            self.core.guests.iter().filter_map(|(user, guest)| Some((due(guest)?, user.clone()))).collect();
+        let mut late: Vec<(u64, Id)> = self
+            .core
+            .guests
+            .iter()
+            .filter_map(|(user, guest)| Some((due(guest)?, user.clone())))
+            .collect();
         late.sort();
         for (_, user) in late {
-            let Some(guest) = self.core.guests.get(&user) else { continue };
+            let Some(guest) = self.core.guests.get(&user) else {
+                continue;
+            };
             match &guest.stage {
                 Stage::Idle => {}
                 Stage::Requested(_) => self.end_request(&user, Ending::TimedOut),
@@ -30,7 +36,15 @@ impl Act<'_> {
                 Stage::Seated(stay) => {
                     let decoded = guest.media.as_ref().is_some_and(|media| media.alive);
                     let connecting = matches!(stay.phase, Phase::Connecting { .. });
-                    self.unseat(&user, if connecting && !decoded { Exit::MediaTimeout } else { Exit::Lost }, None);
+                    self.unseat(
+                        &user,
+                        if connecting && !decoded {
+                            Exit::MediaTimeout
+                        } else {
+                            Exit::Lost
+                        },
+                        None,
+                    );
                 }
             }
         }
@@ -38,17 +52,34 @@ impl Act<'_> {
 
     /// Ends an open request that gets no seat, and tells its guest and the consoles.
     pub fn end_request(&mut self, user: &Id, ending: Ending) {
-        let Some(number) = self.take_request(user) else { return };
+        let Some(number) = self.take_request(user) else {
+            return;
+        };
         let (request_id, user_id) = (self.request_id(number), user.clone());
         let (to_guest, to_hosts) = match ending {
             Ending::Rejected { by, message } => (
                 Notification::MicRejected { message },
-                Notification::MicRequestAnswered { request_id, user_id, by, accept: false },
+                Notification::MicRequestAnswered {
+                    request_id,
+                    user_id,
+                    by,
+                    accept: false,
+                },
             ),
-            Ending::Cancelled => {
-                (Notification::MicCancelled {}, Notification::MicRequestCancelled { request_id, user_id })
-            }
-            Ending::TimedOut => (Notification::MicTimedOut {}, Notification::MicRequestTimedOut { request_id, user_id }),
+            Ending::Cancelled => (
+                Notification::MicCancelled {},
+                Notification::MicRequestCancelled {
+                    request_id,
+                    user_id,
+                },
+            ),
+            Ending::TimedOut => (
+                Notification::MicTimedOut {},
+                Notification::MicRequestTimedOut {
+                    request_id,
+                    user_id,
+                },
+            ),
         };
         self.tell_guest(user, to_guest);
         self.tell_hosts(to_hosts);
@@ -79,12 +110,20 @@ impl Act<'_> {
 
     /// Ends an open invitation that its guest did not answer.
     pub fn end_invitation(&mut self, user: &Id, reason: InviteEnd) {
-        let Some(number) = self.take_invitation(user) else { return };
+        let Some(number) = self.take_invitation(user) else {
+            return;
+        };
         let (request_id, user_id) = (self.request_id(number), user.clone());
         self.tell_guest(user, Notification::MicInviteEnded { reason });
         self.tell_hosts(match reason {
-            InviteEnd::TimedOut => Notification::MicRequestTimedOut { request_id, user_id },
-            _ => Notification::MicRequestCancelled { request_id, user_id },
+            InviteEnd::TimedOut => Notification::MicRequestTimedOut {
+                request_id,
+                user_id,
+            },
+            _ => Notification::MicRequestCancelled {
+                request_id,
+                user_id,
+            },
         });
         self.forget_own_mutes(user);
     }
@@ -92,10 +131,14 @@ impl Act<'_> {
     /// Gives an idle guest a seat that was found free.
     pub fn seat(&mut self, user: &Id, seat: Seat, camera: bool) {
         let now = self.now;
-        let Some(guest) = self.guest(user) else { return };
+        let Some(guest) = self.guest(user) else {
+            return;
+        };
         guest.stage = Stage::Seated(Stay {
             seat,
-            phase: Phase::Connecting { until: now.saturating_add(CONNECT_MS) },
+            phase: Phase::Connecting {
+                until: now.saturating_add(CONNECT_MS),
+            },
             camera,
             by_host: Mutes::default(),
             gain: Default::default(),
@@ -115,7 +158,9 @@ impl Act<'_> {
 
     /// Frees a seat. A guest who left by themselves is not told so.
     pub fn unseat(&mut self, user: &Id, exit: Exit, message: Option<Words>) {
-        let Some(guest) = self.guest(user).filter(|guest| guest.stay().is_some()) else { return };
+        let Some(guest) = self.guest(user).filter(|guest| guest.stay().is_some()) else {
+            return;
+        };
         guest.stage = Stage::Idle;
         self.touch();
         let reason = match exit {
@@ -129,28 +174,41 @@ impl Act<'_> {
         if let Some(reason) = reason {
             self.tell_guest(user, Notification::MicTerminated { reason, message });
         }
-        self.tell_hosts(Notification::MicExited { user_id: user.clone(), reason: exit });
+        self.tell_hosts(Notification::MicExited {
+            user_id: user.clone(),
+            reason: exit,
+        });
         self.close_media(user);
         self.forget_own_mutes(user);
     }
 
     /// Puts a guest on air whose session is live and whose media is decoded.
     pub fn promote(&mut self, user: &Id) {
-        let Some(guest) = self.core.guests.get_mut(user) else { return };
+        let Some(guest) = self.core.guests.get_mut(user) else {
+            return;
+        };
         if !guest.live || !guest.media.as_ref().is_some_and(|media| media.alive) {
             return;
         }
-        let Some(stay) = guest.stay_mut().filter(|stay| stay.phase != Phase::OnAir) else { return };
+        let Some(stay) = guest.stay_mut().filter(|stay| stay.phase != Phase::OnAir) else {
+            return;
+        };
         stay.phase = Phase::OnAir;
         let seat = stay.seat;
         self.changed = true;
-        self.tell_hosts(Notification::MicOnAir { user_id: user.clone(), seat });
+        self.tell_hosts(Notification::MicOnAir {
+            user_id: user.clone(),
+            seat,
+        });
     }
 
     /// Takes a guest who was on air off it, for the grace time.
     fn lose(&mut self, user: &Id) {
         let until = self.now.saturating_add(GRACE_MS);
-        let stay = self.guest(user).and_then(Guest::stay_mut).filter(|stay| stay.phase == Phase::OnAir);
+        let stay = self
+            .guest(user)
+            .and_then(Guest::stay_mut)
+            .filter(|stay| stay.phase == Phase::OnAir);
         let Some(stay) = stay else { return };
         stay.phase = Phase::Reconnecting { until };
         stay.speaking = false;
@@ -158,7 +216,9 @@ impl Act<'_> {
     }
 
     pub fn session_gone(&mut self, user: &Id) {
-        let Some(guest) = self.guest(user) else { return };
+        let Some(guest) = self.guest(user) else {
+            return;
+        };
         guest.live = false;
         match guest.stage {
             Stage::Idle if guest.closed_request.is_none() && guest.closed_invitation.is_none() => {
@@ -172,11 +232,24 @@ impl Act<'_> {
     }
 
     pub fn media(&mut self, session: &Token, event: MediaEvent) {
-        let of = |guest: &Guest| guest.media.as_ref().is_some_and(|media| media.session == *session);
-        let Some(user) = self.core.guests.iter().find(|(_, guest)| of(guest)).map(|(user, _)| user.clone()) else {
+        let of = |guest: &Guest| {
+            guest
+                .media
+                .as_ref()
+                .is_some_and(|media| media.session == *session)
+        };
+        let Some(user) = self
+            .core
+            .guests
+            .iter()
+            .find(|(_, guest)| of(guest))
+            .map(|(user, _)| user.clone())
+        else {
             return;
         };
-        let Some(guest) = self.guest(&user) else { return };
+        let Some(guest) = self.guest(&user) else {
+            return;
+        };
         let alive = event == MediaEvent::Alive;
         if let Some(media) = &mut guest.media {
             media.alive = alive;
@@ -197,7 +270,9 @@ impl Act<'_> {
     fn media_failed(&mut self, user: &Id) {
         self.lose(user);
         self.close_media(user);
-        let Some(guest) = self.guest(user) else { return };
+        let Some(guest) = self.guest(user) else {
+            return;
+        };
         let live = guest.live;
         let Some(stay) = guest.stay_mut() else { return };
         if live && stay.failures < FAILURES {
@@ -214,40 +289,68 @@ impl Act<'_> {
     }
 
     pub fn open_media(&mut self, user: &Id) {
-        let Some(camera) = self.core.guests.get(user).and_then(|guest| match &guest.stage {
-            Stage::Requested(request) => Some(request.camera),
-            Stage::Seated(stay) => Some(stay.camera),
-            Stage::Idle | Stage::Invited(_) => None,
-        }) else {
+        let Some(camera) = self
+            .core
+            .guests
+            .get(user)
+            .and_then(|guest| match &guest.stage {
+                Stage::Requested(request) => Some(request.camera),
+                Stage::Seated(stay) => Some(stay.camera),
+                Stage::Idle | Stage::Invited(_) => None,
+            })
+        else {
             return;
         };
         let number = self.number();
         let session = self.core.token('m', number);
         if let Some(guest) = self.guest(user) {
-            guest.media = Some(Media { session: session.clone(), alive: false });
+            guest.media = Some(Media {
+                session: session.clone(),
+                alive: false,
+            });
         }
-        self.effects.push(Effect::OpenMedia { user: user.clone(), session, camera });
+        self.effects.push(Effect::OpenMedia {
+            user: user.clone(),
+            session,
+            camera,
+        });
     }
 
     pub fn close_media(&mut self, user: &Id) {
         if let Some(media) = self.guest(user).and_then(|guest| guest.media.take()) {
-            self.effects.push(Effect::CloseMedia { session: media.session });
+            self.effects.push(Effect::CloseMedia {
+                session: media.session,
+            });
         }
     }
 
     /// Offers media to those who asked first, as long as early sessions are left, so that an accept only opens the seat.
     pub fn offer_early(&mut self) {
-        let early = self.core.guests.values().filter(|guest| guest.media.is_some() && guest.request().is_some()).count();
+        let early = self
+            .core
+            .guests
+            .values()
+            .filter(|guest| guest.media.is_some() && guest.request().is_some())
+            .count();
         let mut waiting: Vec<(u64, Id)> = self
             .core
             .guests
             .iter()
             .filter(|(_, guest)| guest.live && guest.media.is_none())
-            .filter_map(|(user, guest)| Some((guest.request().filter(|request| !request.offered)?.number, user.clone())))
+            .filter_map(|(user, guest)| {
+                Some((
+                    guest.request().filter(|request| !request.offered)?.number,
+                    user.clone(),
+                ))
+            })
             .collect();
         waiting.sort();
-        for (_, user) in waiting.into_iter().take(EARLY_SESSIONS.saturating_sub(early)) {
-            if let Some(Stage::Requested(request)) = self.guest(&user).map(|guest| &mut guest.stage) {
+        for (_, user) in waiting
+            .into_iter()
+            .take(EARLY_SESSIONS.saturating_sub(early))
+        {
+            if let Some(Stage::Requested(request)) = self.guest(&user).map(|guest| &mut guest.stage)
+            {
                 request.offered = true;
             }
             self.open_media(&user);
@@ -255,8 +358,17 @@ impl Act<'_> {
     }
 
     pub fn speaking(&mut self, seat: Seat, speaking: bool) {
-        let stay = self.core.guests.values_mut().filter_map(Guest::stay_mut).find(|stay| stay.seat == seat);
-        let Some(stay) = stay.filter(|stay| stay.phase == Phase::OnAir && stay.speaking != speaking) else { return };
+        let stay = self
+            .core
+            .guests
+            .values_mut()
+            .filter_map(Guest::stay_mut)
+            .find(|stay| stay.seat == seat);
+        let Some(stay) =
+            stay.filter(|stay| stay.phase == Phase::OnAir && stay.speaking != speaking)
+        else {
+            return;
+        };
         stay.speaking = speaking;
         self.changed = true;
     }

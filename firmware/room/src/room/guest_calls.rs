@@ -1,6 +1,8 @@
 //! The requests of guests.
 
-use dais_protocol::{Call, Exit, Id, MediaSet, MicAnswer, MicRequest, Notification, Opened, Reason, RpcError, Token};
+use dais_protocol::{
+    Call, Exit, Id, MediaSet, MicAnswer, MicRequest, Notification, Opened, Reason, RpcError, Token,
+};
 
 use super::act::{Act, Answer, answer, done};
 use super::flow::Ending;
@@ -23,13 +25,23 @@ impl Act<'_> {
     fn request(&mut self, user: &Id, p: &MicRequest) -> Answer {
         self.check_idle(user)?;
         if !self.core.accepting {
-            return Err(fail(Reason::NotAccepting, "The host takes no requests at the moment."));
+            return Err(fail(
+                Reason::NotAccepting,
+                "The host takes no requests at the moment.",
+            ));
         }
         let expires_in_ms = u64::from(p.timeout_s.get()) * 1000;
         let number = self.open_number()?;
         let expires_at = self.now.saturating_add(expires_in_ms);
-        let Some(guest) = self.guest(user) else { return Err(not_known()) };
-        guest.stage = Stage::Requested(Request { number, camera: p.camera, expires_at, offered: false });
+        let Some(guest) = self.guest(user) else {
+            return Err(not_known());
+        };
+        guest.stage = Stage::Requested(Request {
+            number,
+            camera: p.camera,
+            expires_at,
+            offered: false,
+        });
         let name = guest.name.clone();
         self.touch();
         let request_id = self.request_id(number);
@@ -40,24 +52,44 @@ impl Act<'_> {
             camera: p.camera,
             expires_in_ms,
         });
-        answer(&Opened { request_id, expires_in_ms })
+        answer(&Opened {
+            request_id,
+            expires_in_ms,
+        })
     }
 
     /// Refuses whoever has a seat, a request or an invitation.
     pub fn check_idle(&self, user: &Id) -> Result<(), RpcError> {
         match self.core.guests.get(user).map(|guest| &guest.stage) {
-            Some(Stage::Seated(_)) => Err(fail(Reason::AlreadyConnected, "This guest has a seat already.")),
-            Some(Stage::Requested(_)) => Err(fail(Reason::AlreadyPending, "This guest has a request open already.")),
-            Some(Stage::Invited(_)) => Err(fail(Reason::AlreadyPending, "This guest has an invitation open already.")),
+            Some(Stage::Seated(_)) => Err(fail(
+                Reason::AlreadyConnected,
+                "This guest has a seat already.",
+            )),
+            Some(Stage::Requested(_)) => Err(fail(
+                Reason::AlreadyPending,
+                "This guest has a request open already.",
+            )),
+            Some(Stage::Invited(_)) => Err(fail(
+                Reason::AlreadyPending,
+                "This guest has an invitation open already.",
+            )),
             Some(Stage::Idle) | None => Ok(()),
         }
     }
 
     /// The number of a new request or invitation, if there may be one more.
     pub fn open_number(&mut self) -> Result<u64, RpcError> {
-        let open = self.core.guests.values().filter(|g| matches!(g.stage, Stage::Requested(_) | Stage::Invited(_))).count();
+        let open = self
+            .core
+            .guests
+            .values()
+            .filter(|g| matches!(g.stage, Stage::Requested(_) | Stage::Invited(_)))
+            .count();
         if open >= OPEN {
-            return Err(fail(Reason::Unavailable, "Too many requests are open; try again when some were answered."));
+            return Err(fail(
+                Reason::Unavailable,
+                "Too many requests are open; try again when some were answered.",
+            ));
         }
         Ok(self.number())
     }
@@ -74,7 +106,11 @@ impl Act<'_> {
         if guest.and_then(Guest::request).is_some() {
             return Ok(());
         }
-        Err(ended(guest.and_then(|guest| guest.closed_request), self.now, "request"))
+        Err(ended(
+            guest.and_then(|guest| guest.closed_request),
+            self.now,
+            "request",
+        ))
     }
 
     pub fn check_invitation(&self, user: &Id) -> Result<(), RpcError> {
@@ -82,16 +118,35 @@ impl Act<'_> {
         if guest.and_then(Guest::invitation).is_some() {
             return Ok(());
         }
-        Err(ended(guest.and_then(|guest| guest.closed_invitation), self.now, "invitation"))
+        Err(ended(
+            guest.and_then(|guest| guest.closed_invitation),
+            self.now,
+            "invitation",
+        ))
     }
 
     fn answer_invitation(&mut self, user: &Id, p: &MicAnswer) -> Answer {
         self.check_invitation(user)?;
-        let wanted = self.core.guests.get(user).and_then(Guest::invitation).and_then(|invitation| invitation.seat);
-        let seat = if p.accept { Some(self.free_seat(wanted)?) } else { None };
-        let Some(number) = self.take_invitation(user) else { return Err(not_known()) };
+        let wanted = self
+            .core
+            .guests
+            .get(user)
+            .and_then(Guest::invitation)
+            .and_then(|invitation| invitation.seat);
+        let seat = if p.accept {
+            Some(self.free_seat(wanted)?)
+        } else {
+            None
+        };
+        let Some(number) = self.take_invitation(user) else {
+            return Err(not_known());
+        };
         let request_id = self.request_id(number);
-        self.tell_hosts(Notification::MicInviteAnswered { request_id, user_id: user.clone(), accept: p.accept });
+        self.tell_hosts(Notification::MicInviteAnswered {
+            request_id,
+            user_id: user.clone(),
+            accept: p.accept,
+        });
         if let Some(seat) = seat {
             self.seat(user, seat, true);
         }
@@ -112,12 +167,20 @@ impl Act<'_> {
     }
 
     fn media_restart(&mut self, user: &Id, session: &Token) -> Answer {
-        let media = self.core.guests.get(user).and_then(|guest| guest.media.as_ref());
+        let media = self
+            .core
+            .guests
+            .get(user)
+            .and_then(|guest| guest.media.as_ref());
         match media {
-            None => Err(fail(Reason::NotConnected, "This guest has no media session.")),
-            Some(media) if media.session != *session => {
-                Err(RpcError::bad_param("session", "it is not this guest's present media session"))
-            }
+            None => Err(fail(
+                Reason::NotConnected,
+                "This guest has no media session.",
+            )),
+            Some(media) if media.session != *session => Err(RpcError::bad_param(
+                "session",
+                "it is not this guest's present media session",
+            )),
             Some(_) => {
                 self.restart_media(user);
                 done()
@@ -126,8 +189,14 @@ impl Act<'_> {
     }
 
     fn media_set(&mut self, user: &Id, p: &MediaSet) -> Answer {
-        let Some(guest) = self.guest(user).filter(|guest| !matches!(guest.stage, Stage::Idle)) else {
-            return Err(fail(Reason::NotConnected, "This guest has neither a seat nor a request."));
+        let Some(guest) = self
+            .guest(user)
+            .filter(|guest| !matches!(guest.stage, Stage::Idle))
+        else {
+            return Err(fail(
+                Reason::NotConnected,
+                "This guest has neither a seat nor a request.",
+            ));
         };
         let before = guest.own;
         guest.own.audio = p.audio_muted.unwrap_or(before.audio);
@@ -140,21 +209,33 @@ impl Act<'_> {
     }
 
     pub fn tell_media_state(&mut self, user: &Id) {
-        let Some(guest) = self.guest(user) else { return };
+        let Some(guest) = self.guest(user) else {
+            return;
+        };
         let muted_by_host = guest.stay().is_some_and(|stay| stay.by_host.audio);
         let own = guest.own;
         self.tell_guest(
             user,
-            Notification::MediaState { audio_muted: own.audio, video_muted: own.video, muted_by_host },
+            Notification::MediaState {
+                audio_muted: own.audio,
+                video_muted: own.video,
+                muted_by_host,
+            },
         );
     }
 }
 
 fn ended(recent: Option<u64>, now: u64, what: &str) -> RpcError {
     if recent.is_some_and(|until| until > now) {
-        fail(Reason::RequestExpired, &format!("The {what} ran out, was withdrawn, or was answered already."))
+        fail(
+            Reason::RequestExpired,
+            &format!("The {what} ran out, was withdrawn, or was answered already."),
+        )
     } else {
-        fail(Reason::NoSuchRequest, &format!("No {what} is open for this guest."))
+        fail(
+            Reason::NoSuchRequest,
+            &format!("No {what} is open for this guest."),
+        )
     }
 }
 

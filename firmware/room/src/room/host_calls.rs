@@ -1,8 +1,8 @@
 //! The requests of consoles.
 
 use dais_protocol::{
-    Call, Exit, HostSet, Id, InviteEnd, MicDisconnect, MicInvite, MicMove, MicRespond, MicSet, Notification, Opened,
-    Reason, RoomSet, RpcError, Seat, SeatLock, Seated,
+    Call, Exit, HostSet, Id, InviteEnd, MicDisconnect, MicInvite, MicMove, MicRespond, MicSet,
+    Notification, Opened, Reason, RoomSet, RpcError, Seat, SeatLock, Seated,
 };
 
 use super::act::{Act, Answer, answer, done};
@@ -36,13 +36,27 @@ impl Act<'_> {
         let user = &p.user_id;
         self.check_request(user)?;
         if !p.accept {
-            self.end_request(user, Ending::Rejected { by: by.clone(), message: p.message });
+            self.end_request(
+                user,
+                Ending::Rejected {
+                    by: by.clone(),
+                    message: p.message,
+                },
+            );
             return answer(&Seated { seat: None });
         }
         let seat = self.free_seat(p.seat)?;
-        let camera = self.core.guests.get(user).and_then(Guest::request).is_some_and(|request| request.camera);
+        let camera = self
+            .core
+            .guests
+            .get(user)
+            .and_then(Guest::request)
+            .is_some_and(|request| request.camera);
         let Some(number) = self.take_request(user) else {
-            return Err(fail(Reason::NoSuchRequest, "Nothing is open for this guest."));
+            return Err(fail(
+                Reason::NoSuchRequest,
+                "Nothing is open for this guest.",
+            ));
         };
         let request_id = self.request_id(number);
         self.tell_hosts(Notification::MicRequestAnswered {
@@ -57,7 +71,13 @@ impl Act<'_> {
 
     /// The wanted seat, or the lowest that is free and not locked.
     pub fn free_seat(&self, wanted: Option<Seat>) -> Result<Seat, RpcError> {
-        let taken: Vec<Seat> = self.core.guests.values().filter_map(Guest::stay).map(|stay| stay.seat).collect();
+        let taken: Vec<Seat> = self
+            .core
+            .guests
+            .values()
+            .filter_map(Guest::stay)
+            .map(|stay| stay.seat)
+            .collect();
         if taken.len() >= usize::from(self.core.max_guests.get()) {
             return Err(fail(Reason::RoomFull, "All seats are taken."));
         }
@@ -70,7 +90,13 @@ impl Act<'_> {
     }
 
     fn check_free(&self, seat: Seat) -> Result<(), RpcError> {
-        if self.core.guests.values().filter_map(Guest::stay).any(|stay| stay.seat == seat) {
+        if self
+            .core
+            .guests
+            .values()
+            .filter_map(Guest::stay)
+            .any(|stay| stay.seat == seat)
+        {
             return Err(fail(Reason::SeatTaken, "Another guest sits there."));
         }
         if self.core.locked.contains(&seat) {
@@ -89,19 +115,35 @@ impl Act<'_> {
         let user = &p.user_id;
         self.check_idle(user)?;
         if !self.core.guests.get(user).is_some_and(|guest| guest.live) {
-            return Err(RpcError::bad_param("user_id", "nobody with this id is here"));
+            return Err(RpcError::bad_param(
+                "user_id",
+                "nobody with this id is here",
+            ));
         }
         self.free_seat(p.seat)?;
         let expires_in_ms = u64::from(p.timeout_s.get()) * 1000;
         let number = self.open_number()?;
         let expires_at = self.now.saturating_add(expires_in_ms);
         if let Some(guest) = self.guest(user) {
-            guest.stage = Stage::Invited(Invitation { number, expires_at, seat: p.seat });
+            guest.stage = Stage::Invited(Invitation {
+                number,
+                expires_at,
+                seat: p.seat,
+            });
         }
         self.touch();
         let request_id = self.request_id(number);
-        self.tell_guest(user, Notification::MicInvited { request_id: request_id.clone(), expires_in_ms });
-        answer(&Opened { request_id, expires_in_ms })
+        self.tell_guest(
+            user,
+            Notification::MicInvited {
+                request_id: request_id.clone(),
+                expires_in_ms,
+            },
+        );
+        answer(&Opened {
+            request_id,
+            expires_in_ms,
+        })
     }
 
     fn withdraw(&mut self, user: &Id) -> Answer {
@@ -112,7 +154,9 @@ impl Act<'_> {
 
     fn mic_set(&mut self, p: &MicSet) -> Answer {
         self.check_seated(&p.user_id)?;
-        let Some(stay) = self.guest(&p.user_id).and_then(Guest::stay_mut) else { return done() };
+        let Some(stay) = self.guest(&p.user_id).and_then(Guest::stay_mut) else {
+            return done();
+        };
         let before = (stay.by_host, stay.gain);
         stay.by_host.audio = p.audio_muted.unwrap_or(before.0.audio);
         stay.by_host.video = p.video_muted.unwrap_or(before.0.video);
@@ -129,7 +173,13 @@ impl Act<'_> {
 
     fn move_to(&mut self, p: &MicMove) -> Answer {
         self.check_seated(&p.user_id)?;
-        if self.core.guests.get(&p.user_id).and_then(Guest::stay).is_some_and(|stay| stay.seat == p.seat) {
+        if self
+            .core
+            .guests
+            .get(&p.user_id)
+            .and_then(Guest::stay)
+            .is_some_and(|stay| stay.seat == p.seat)
+        {
             return done();
         }
         self.check_free(p.seat)?;
@@ -141,7 +191,11 @@ impl Act<'_> {
     }
 
     fn seat_lock(&mut self, p: &SeatLock) -> Answer {
-        let changed = if p.locked { self.core.locked.insert(p.seat) } else { self.core.locked.remove(&p.seat) };
+        let changed = if p.locked {
+            self.core.locked.insert(p.seat)
+        } else {
+            self.core.locked.remove(&p.seat)
+        };
         if changed {
             self.touch();
         }
@@ -157,7 +211,10 @@ impl Act<'_> {
 
     fn host_set(&mut self, p: HostSet) -> Answer {
         self.set(|core| &mut core.host.muted, p.audio_muted);
-        self.set(|core| &mut core.host.camera, p.video_muted.map(|muted| !muted));
+        self.set(
+            |core| &mut core.host.camera,
+            p.video_muted.map(|muted| !muted),
+        );
         self.set(|core| &mut core.host.name, p.name);
         done()
     }
@@ -172,15 +229,28 @@ impl Act<'_> {
 
     /// Ends everything of a guest. Someone unknown is banned as well: the credential may be older than the session.
     fn ban(&mut self, by: &Id, user: &Id) -> Answer {
-        self.end_request(user, Ending::Rejected { by: by.clone(), message: None });
+        self.end_request(
+            user,
+            Ending::Rejected {
+                by: by.clone(),
+                message: None,
+            },
+        );
         self.end_invitation(user, InviteEnd::Withdrawn);
         self.unseat(user, Exit::Banned, None);
         self.core.guests.remove(user);
         if self.core.banned.len() >= BANNED {
-            let oldest = self.core.banned.iter().min_by_key(|(_, until)| **until).map(|(user, _)| user.clone());
+            let oldest = self
+                .core
+                .banned
+                .iter()
+                .min_by_key(|(_, until)| **until)
+                .map(|(user, _)| user.clone());
             oldest.and_then(|user| self.core.banned.remove(&user));
         }
-        self.core.banned.insert(user.clone(), self.now.saturating_add(BANNED_MS));
+        self.core
+            .banned
+            .insert(user.clone(), self.now.saturating_add(BANNED_MS));
         self.durable = true;
         self.effects.push(Effect::Evict { user: user.clone() });
         done()

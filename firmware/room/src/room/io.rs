@@ -48,14 +48,29 @@ pub enum MediaEvent {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
     /// A guest's MQTT session is live: its first message, or the broker says that it connected.
-    Seen { user: Id, name: Name },
+    Seen {
+        user: Id,
+        name: Name,
+    },
     /// A guest's MQTT session ended: `session.gone`, or the broker says that it disconnected.
-    SessionGone { user: Id },
+    SessionGone {
+        user: Id,
+    },
     /// A request, allowed for its sender's rate. The methods of `Room::OWN` are carried out here.
-    Call { from: Caller, id: String, call: Call },
-    Media { session: Token, event: MediaEvent },
+    Call {
+        from: Caller,
+        id: String,
+        call: Call,
+    },
+    Media {
+        session: Token,
+        event: MediaEvent,
+    },
     /// The meters of a seat found or lost a voice.
-    Speaking { seat: Seat, speaking: bool },
+    Speaking {
+        seat: Seat,
+        speaking: bool,
+    },
     /// Time passed. Due at `Room::deadline`; any other time does no harm.
     Tick,
     /// The show is over for good. A box that only restarts does not say this: its guests keep their seats.
@@ -76,11 +91,27 @@ pub enum Recipient {
 /// What is to be done about it, in this order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    Reply { to: Caller, id: String, result: Result<Value, RpcError> },
-    Tell { to: Recipient, notification: Notification, rev: u64 },
+    Reply {
+        to: Caller,
+        id: String,
+        result: Result<Value, RpcError>,
+    },
+    Tell {
+        to: Recipient,
+        notification: Notification,
+        rev: u64,
+    },
     /// Offer a WebRTC session to this guest. Nothing of it is on air before `Room::on_programme` names it.
-    OpenMedia { user: Id, session: Token, camera: bool },
-    CloseMedia { session: Token },
+    OpenMedia {
+        user: Id,
+        session: Token,
+        camera: bool,
+    },
+    CloseMedia {
+        session: Token,
+    },
     /// A banned guest: end the MQTT session and the credential.
-    Evict { user: Id },
+    Evict {
+        user: Id,
+    },
 }

@@ -148,7 +148,14 @@ impl Room {
     ];
 
     pub fn new(opening: Opening) -> Self {
-        let Opening { seed, title, max_guests, accepting, layout, host } = opening;
+        let Opening {
+            seed,
+            title,
+            max_guests,
+            accepting,
+            layout,
+            host,
+        } = opening;
         Self {
             core: Core {
                 rev: 1,
@@ -181,7 +188,11 @@ impl Room {
         act.expire();
         if let Input::Call { from, id, call } = input {
             match self.replies.begin(&from, &id, now) {
-                Once::Answered(result) => act.effects.push(Effect::Reply { to: from, id, result }),
+                Once::Answered(result) => act.effects.push(Effect::Reply {
+                    to: from,
+                    id,
+                    result,
+                }),
                 Once::Underway => {}
                 Once::New => {
                     let (was_durable, at) = (std::mem::take(&mut act.durable), act.effects.len());
@@ -191,7 +202,14 @@ impl Room {
                         self.unrecorded.push((from.clone(), id.clone()));
                     }
                     self.replies.finish(&from, &id, result.clone(), now);
-                    act.effects.insert(at, Effect::Reply { to: from, id, result });
+                    act.effects.insert(
+                        at,
+                        Effect::Reply {
+                            to: from,
+                            id,
+                            result,
+                        },
+                    );
                 }
             }
         } else {
@@ -213,7 +231,14 @@ impl Room {
     }
 
     /// The reply to a request that the appliance carried out. If it `acted`, it goes into the next record.
-    pub fn finish(&mut self, from: &Caller, id: &str, result: Result<Value, RpcError>, acted: bool, now: u64) {
+    pub fn finish(
+        &mut self,
+        from: &Caller,
+        id: &str,
+        result: Result<Value, RpcError>,
+        acted: bool,
+        now: u64,
+    ) {
         self.clock = self.clock.max(now);
         self.replies.finish(from, id, result, self.clock);
         if acted {

@@ -47,9 +47,16 @@ impl Room {
             return None;
         }
         let new = std::mem::take(&mut self.unrecorded);
-        let replies = new.iter().filter_map(|(from, id)| self.replies.kept(from, id)).collect();
+        let replies = new
+            .iter()
+            .filter_map(|(from, id)| self.replies.kept(from, id))
+            .collect();
         self.recorded_rev = self.core.rev;
-        Some(Record { at: self.clock, core: self.lasting(), replies })
+        Some(Record {
+            at: self.clock,
+            core: self.lasting(),
+            replies,
+        })
     }
 
     /// Everything, to begin a journal with.
@@ -57,14 +64,20 @@ impl Room {
         self.dirty = false;
         self.unrecorded.clear();
         self.recorded_rev = self.core.rev;
-        Record { at: self.clock, core: self.lasting(), replies: self.replies.all_kept() }
+        Record {
+            at: self.clock,
+            core: self.lasting(),
+            replies: self.replies.all_kept(),
+        }
     }
 
     /// The state without those who only watch: they are seen again when they come again.
     fn lasting(&self) -> Core {
         let mut core = self.core.clone();
         core.guests.retain(|_, guest| {
-            !matches!(guest.stage, Stage::Idle) || guest.closed_request.is_some() || guest.closed_invitation.is_some()
+            !matches!(guest.stage, Stage::Idle)
+                || guest.closed_request.is_some()
+                || guest.closed_invitation.is_some()
         });
         core
     }
@@ -89,7 +102,9 @@ impl Room {
                 }
                 Stage::Invited(invitation) => invitation.expires_at = shift(invitation.expires_at),
                 Stage::Seated(stay) => {
-                    stay.phase = Phase::Reconnecting { until: now.saturating_add(GRACE_MS) };
+                    stay.phase = Phase::Reconnecting {
+                        until: now.saturating_add(GRACE_MS),
+                    };
                     stay.speaking = false;
                     stay.failures = 0;
                     let stayed = record.at.saturating_sub(stay.since).saturating_add(elapsed);
@@ -101,8 +116,18 @@ impl Room {
         for until in core.banned.values_mut() {
             *until = shift(*until);
         }
-        let kept = record.replies.iter().map(|kept| Kept { forget_at: shift(kept.forget_at), ..kept.clone() });
+        let kept = record.replies.iter().map(|kept| Kept {
+            forget_at: shift(kept.forget_at),
+            ..kept.clone()
+        });
         let replies = Replies::restore(kept);
-        Self { core, replies, clock: now, dirty: true, recorded_rev: 0, unrecorded: Vec::new() }
+        Self {
+            core,
+            replies,
+            clock: now,
+            dirty: true,
+            recorded_rev: 0,
+            unrecorded: Vec::new(),
+        }
     }
 }

@@ -56,7 +56,14 @@ impl Replies {
                 None => Once::Underway,
             };
         }
-        self.push(from, Entry { id: id.to_owned(), reply: None, forget_at: now.saturating_add(REMEMBER_MS) });
+        self.push(
+            from,
+            Entry {
+                id: id.to_owned(),
+                reply: None,
+                forget_at: now.saturating_add(REMEMBER_MS),
+            },
+        );
         Once::New
     }
 
@@ -64,7 +71,14 @@ impl Replies {
         if let Some(entry) = self.find(from, id, now) {
             entry.reply = Some(reply);
         } else {
-            self.push(from, Entry { id: id.to_owned(), reply: Some(reply), forget_at: now.saturating_add(REMEMBER_MS) });
+            self.push(
+                from,
+                Entry {
+                    id: id.to_owned(),
+                    reply: Some(reply),
+                    forget_at: now.saturating_add(REMEMBER_MS),
+                },
+            );
         }
     }
 
@@ -76,28 +90,54 @@ impl Replies {
     }
 
     pub fn kept(&self, from: &Caller, id: &str) -> Option<Kept> {
-        self.senders.get(from)?.iter().find(|entry| entry.id == id).and_then(|entry| keep(from, entry))
+        self.senders
+            .get(from)?
+            .iter()
+            .find(|entry| entry.id == id)
+            .and_then(|entry| keep(from, entry))
     }
 
     pub fn all_kept(&self) -> Vec<Kept> {
-        self.senders.iter().flat_map(|(from, entries)| entries.iter().filter_map(|entry| keep(from, entry))).collect()
+        self.senders
+            .iter()
+            .flat_map(|(from, entries)| entries.iter().filter_map(|entry| keep(from, entry)))
+            .collect()
     }
 
     pub fn restore(kept: impl IntoIterator<Item = Kept>) -> Self {
         let mut replies = Self::default();
-        for Kept { from, id, reply, forget_at } in kept {
-            replies.push(&from, Entry { id, reply: Some(reply), forget_at });
+        for Kept {
+            from,
+            id,
+            reply,
+            forget_at,
+        } in kept
+        {
+            replies.push(
+                &from,
+                Entry {
+                    id,
+                    reply: Some(reply),
+                    forget_at,
+                },
+            );
         }
         replies
     }
 
     fn find(&mut self, from: &Caller, id: &str, now: u64) -> Option<&mut Entry> {
-        self.senders.get_mut(from)?.iter_mut().find(|entry| entry.id == id && entry.forget_at > now)
+        self.senders
+            .get_mut(from)?
+            .iter_mut()
+            .find(|entry| entry.id == id && entry.forget_at > now)
     }
 
     fn push(&mut self, from: &Caller, entry: Entry) {
         if !self.senders.contains_key(from) && self.senders.len() >= SENDERS {
-            let silent = self.senders.iter().min_by_key(|(_, entries)| entries.back().map_or(0, |entry| entry.forget_at));
+            let silent = self
+                .senders
+                .iter()
+                .min_by_key(|(_, entries)| entries.back().map_or(0, |entry| entry.forget_at));
             if let Some(from) = silent.map(|(from, _)| from.clone()) {
                 self.senders.remove(&from);
             }
@@ -121,5 +161,10 @@ impl Replies {
 
 fn keep(from: &Caller, entry: &Entry) -> Option<Kept> {
     let reply = entry.reply.clone()?;
-    Some(Kept { from: from.clone(), id: entry.id.clone(), reply, forget_at: entry.forget_at })
+    Some(Kept {
+        from: from.clone(),
+        id: entry.id.clone(),
+        reply,
+        forget_at: entry.forget_at,
+    })
 }

@@ -41,6 +41,10 @@ fn opening(max_guests: u8) -> Opening {
         max_guests: max(max_guests),
         accepting: true,
         layout: Layout::Auto,
-        host: HostState { name: name("Studio A"), muted: false, camera: true },
+        host: HostState {
+            name: name("Studio A"),
+            muted: false,
+            camera: true,
+        },
     }
 }

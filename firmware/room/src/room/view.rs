@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 
 use dais_protocol::{
-    GainDb, GuestState, HostState, Id, Layout, Name, Pending, PendingRequest, People, Person, RoomSnapshot, Seat,
-    SeatState, Token, UserOnAir,
+    GainDb, GuestState, HostState, Id, Layout, Name, Pending, PendingRequest, People, Person,
+    RoomSnapshot, Seat, SeatState, Token, UserOnAir,
 };
 
 use super::guest::{Guest, Stage, Stay};
@@ -34,7 +34,11 @@ impl Core {
     /// Everyone with a seat, by seat.
     pub fn users(&self) -> Vec<UserOnAir> {
         let user = |(id, guest): (&Id, &Guest)| {
-            Some(UserOnAir { seat: guest.stay()?.seat, user_id: id.clone(), name: guest.name.clone() })
+            Some(UserOnAir {
+                seat: guest.stay()?.seat,
+                user_id: id.clone(),
+                name: guest.name.clone(),
+            })
         };
         let mut users: Vec<UserOnAir> = self.guests.iter().filter_map(user).collect();
         users.sort_by_key(|user| user.seat);
@@ -42,21 +46,32 @@ impl Core {
     }
 
     fn stays(&self) -> Vec<(&Id, &Guest, &Stay)> {
-        let mut stays: Vec<_> = self.guests.iter().filter_map(|(id, guest)| Some((id, guest, guest.stay()?))).collect();
+        let mut stays: Vec<_> = self
+            .guests
+            .iter()
+            .filter_map(|(id, guest)| Some((id, guest, guest.stay()?)))
+            .collect();
         stays.sort_by_key(|(_, _, stay)| stay.seat);
         stays
     }
 
     /// Everyone with a live session. Where they are too many for one message, those who want or have a seat come first.
     pub fn people(&self) -> People {
-        let mut live: Vec<(&Id, &Guest)> = self.guests.iter().filter(|(_, guest)| guest.live).collect();
+        let mut live: Vec<(&Id, &Guest)> =
+            self.guests.iter().filter(|(_, guest)| guest.live).collect();
         live.sort_by_key(|(_, guest)| Reverse(!matches!(guest.stage, Stage::Idle)));
         let mut left = PEOPLE_BYTES;
         let mut people = Vec::new();
         for (id, guest) in live {
-            let person = Person { user_id: id.clone(), name: guest.name.clone(), state: guest.person_state() };
+            let person = Person {
+                user_id: id.clone(),
+                name: guest.name.clone(),
+                state: guest.person_state(),
+            };
             let bytes = serde_json::to_vec(&person).map_or(PEOPLE_BYTES, |bytes| bytes.len() + 1);
-            let Some(rest) = left.checked_sub(bytes) else { break };
+            let Some(rest) = left.checked_sub(bytes) else {
+                break;
+            };
             left = rest;
             people.push(person);
         }
@@ -82,7 +97,9 @@ impl Room {
             muted_by_host: stay.by_host.audio,
             gain_db: stay.gain,
             speaking: stay.speaking,
-            connected_ms: stay.before_ms.saturating_add(now.saturating_sub(stay.since)),
+            connected_ms: stay
+                .before_ms
+                .saturating_add(now.saturating_sub(stay.since)),
         };
         RoomSnapshot {
             rev: self.core.rev,
@@ -98,8 +115,12 @@ impl Room {
 
     /// The retained `pending`, oldest request first.
     pub fn pending(&self, now: u64) -> Pending {
-        let mut open: Vec<_> =
-            self.core.guests.iter().filter_map(|(id, guest)| Some((guest.request()?, id, guest))).collect();
+        let mut open: Vec<_> = self
+            .core
+            .guests
+            .iter()
+            .filter_map(|(id, guest)| Some((guest.request()?, id, guest)))
+            .collect();
         open.sort_by_key(|(request, _, _)| request.number);
         let requests = open.into_iter().map(|(request, id, guest)| PendingRequest {
             request_id: self.core.token('r', request.number),
@@ -108,22 +129,28 @@ impl Room {
             camera: request.camera,
             expires_in_ms: request.expires_at.saturating_sub(now),
         });
-        Pending { rev: self.core.rev, requests: requests.collect() }
+        Pending {
+            rev: self.core.rev,
+            requests: requests.collect(),
+        }
     }
 
     /// The seats for the studio, by seat.
     pub fn on_programme(&self) -> impl Iterator<Item = OnProgramme<'_>> {
-        self.core.stays().into_iter().map(|(user, guest, stay)| OnProgramme {
-            seat: stay.seat,
-            user,
-            name: &guest.name,
-            state: stay.phase.seat_state(),
-            session: guest.media.as_ref().map(|media| &media.session),
-            camera: stay.camera,
-            audio_muted: guest.own.audio || stay.by_host.audio,
-            video_muted: guest.own.video || stay.by_host.video,
-            gain_db: stay.gain,
-        })
+        self.core
+            .stays()
+            .into_iter()
+            .map(|(user, guest, stay)| OnProgramme {
+                seat: stay.seat,
+                user,
+                name: &guest.name,
+                state: stay.phase.seat_state(),
+                session: guest.media.as_ref().map(|media| &media.session),
+                camera: stay.camera,
+                audio_muted: guest.own.audio || stay.by_host.audio,
+                video_muted: guest.own.video || stay.by_host.video,
+                gain_db: stay.gain,
+            })
     }
 
     pub fn layout(&self) -> Layout {
@@ -141,18 +168,36 @@ impl Room {
 
     /// Guests with a live session.
     pub fn live_guests(&self) -> impl Iterator<Item = &Id> {
-        self.core.guests.iter().filter(|(_, guest)| guest.live).map(|(id, _)| id)
+        self.core
+            .guests
+            .iter()
+            .filter(|(_, guest)| guest.live)
+            .map(|(id, _)| id)
     }
 
     /// The media session that the room opened for this guest.
     pub fn session_of(&self, user: &Id) -> Option<&Token> {
-        self.core.guests.get(user)?.media.as_ref().map(|media| &media.session)
+        self.core
+            .guests
+            .get(user)?
+            .media
+            .as_ref()
+            .map(|media| &media.session)
     }
 
     /// Whose media session this is.
     pub fn user_of(&self, session: &Token) -> Option<&Id> {
-        let of = |guest: &Guest| guest.media.as_ref().is_some_and(|media| media.session == *session);
-        self.core.guests.iter().find(|(_, guest)| of(guest)).map(|(id, _)| id)
+        let of = |guest: &Guest| {
+            guest
+                .media
+                .as_ref()
+                .is_some_and(|media| media.session == *session)
+        };
+        self.core
+            .guests
+            .iter()
+            .find(|(_, guest)| of(guest))
+            .map(|(id, _)| id)
     }
 
     /// Whether this guest was banned.

@@ -45,7 +45,11 @@ impl Intake {
     /// From the next keyframe on.
     pub fn open(&mut self, name: &str, feeds: &Feeds, fps: u32) {
         let video = {
-            let (appsrc, start, feed) = (self.video.clone(), self.start.clone(), feeds.programme.clone());
+            let (appsrc, start, feed) = (
+                self.video.clone(),
+                self.start.clone(),
+                feeds.programme.clone(),
+            );
             let max = WAITING_S * u64::from(fps);
             let take = move |unit: &gst::Buffer| {
                 let Some(pts) = unit.pts() else { return true };
@@ -58,10 +62,13 @@ impl Intake {
             feeds.programme.subscribe(name, take)
         };
         let sound = {
-            let (appsrc, start, feed) = (self.sound.clone(), self.start.clone(), feeds.sound.clone());
+            let (appsrc, start, feed) =
+                (self.sound.clone(), self.start.clone(), feeds.sound.clone());
             let take = move |unit: &gst::Buffer| {
                 // What sounded before the first picture is not in the output.
-                let (Some(pts), Some(start)) = (unit.pts(), start.get()) else { return true };
+                let (Some(pts), Some(start)) = (unit.pts(), start.get()) else {
+                    return true;
+                };
                 if pts < *start {
                     return true;
                 }
@@ -81,7 +88,11 @@ impl Intake {
 
     /// Pictures and blocks of sound that found no place.
     pub fn dropped(&self) -> u64 {
-        self.lost + self.subscriptions.as_ref().map_or(0, |s| s.iter().map(Subscription::dropped).sum())
+        self.lost
+            + self
+                .subscriptions
+                .as_ref()
+                .map_or(0, |s| s.iter().map(Subscription::dropped).sum())
     }
 
     /// Nothing more comes in; what waits goes out, then the end of the stream.
@@ -94,7 +105,13 @@ impl Intake {
     }
 }
 
-fn push(appsrc: &gst_app::AppSrc, feed: &Arc<Feed>, unit: &gst::Buffer, pts: ClockTime, start: ClockTime) -> bool {
+fn push(
+    appsrc: &gst_app::AppSrc,
+    feed: &Arc<Feed>,
+    unit: &gst::Buffer,
+    pts: ClockTime,
+    start: ClockTime,
+) -> bool {
     if let Some(caps) = feed.caps()
         && appsrc.caps().as_ref() != Some(&caps)
     {

@@ -54,13 +54,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Outputs {
     pub fn new(shared: &Shared) -> Outputs {
-        Outputs { shared: shared.clone(), streams: Mutex::default(), record: Mutex::default() }
+        Outputs {
+            shared: shared.clone(),
+            streams: Mutex::default(),
+            record: Mutex::default(),
+        }
     }
 
     pub fn start(&self, spec: OutputSpec) -> Result<(), StudioError> {
         let mut streams = lock(&self.streams);
         if streams.contains_key(&spec.output_id) {
-            return Err(StudioError::OutputExists { output_id: spec.output_id });
+            return Err(StudioError::OutputExists {
+                output_id: spec.output_id,
+            });
         }
         let id = spec.output_id.clone();
         streams.insert(id, Stream::start(&self.shared, spec)?);
@@ -77,7 +83,9 @@ impl Outputs {
     pub fn start_record(&self, path: PathBuf) -> Result<(), StudioError> {
         let mut record = lock(&self.record);
         if let Some(running) = record.as_ref().filter(|r| !r.thread.is_finished()) {
-            return Err(StudioError::Recording { path: running.path.clone() });
+            return Err(StudioError::Recording {
+                path: running.path.clone(),
+            });
         }
         *record = Some(Recording::start(&self.shared, path)?);
         Ok(())
@@ -91,16 +99,28 @@ impl Outputs {
     }
 
     pub fn health(&self) -> Vec<OutputHealth> {
-        let health = |output_id: &str, dropped: u64, bytes: u64| OutputHealth { output_id: output_id.into(), dropped, bytes };
+        let health = |output_id: &str, dropped: u64, bytes: u64| OutputHealth {
+            output_id: output_id.into(),
+            dropped,
+            bytes,
+        };
         let mut all: Vec<OutputHealth> = lock(&self.streams)
             .iter()
             .map(|(id, s)| {
-                health(id, s.counts.dropped.load(Ordering::Relaxed), s.counts.bytes.load(Ordering::Relaxed))
+                health(
+                    id,
+                    s.counts.dropped.load(Ordering::Relaxed),
+                    s.counts.bytes.load(Ordering::Relaxed),
+                )
             })
             .collect();
         if let Some(record) = lock(&self.record).as_ref() {
             let (dropped, bytes) = (&record.counts.dropped, &record.counts.bytes);
-            all.push(health("record", dropped.load(Ordering::Relaxed), bytes.load(Ordering::Relaxed)));
+            all.push(health(
+                "record",
+                dropped.load(Ordering::Relaxed),
+                bytes.load(Ordering::Relaxed),
+            ));
         }
         all
     }
@@ -112,7 +132,11 @@ impl Outputs {
         for stream in &streams {
             stream.stop.store(true, Ordering::Relaxed);
         }
-        let threads = lock(&self.record).take().map(|r| r.thread).into_iter().chain(streams.into_iter().map(|s| s.thread));
+        let threads = lock(&self.record)
+            .take()
+            .map(|r| r.thread)
+            .into_iter()
+            .chain(streams.into_iter().map(|s| s.thread));
         let until = Instant::now() + SHUT_DOWN;
         for thread in threads {
             while !thread.is_finished() && Instant::now() < until {
@@ -121,7 +145,10 @@ impl Outputs {
             if thread.is_finished() {
                 let _ = thread.join();
             } else {
-                tracing::error!("an output did not end in {} s: it is left behind", SHUT_DOWN.as_secs());
+                tracing::error!(
+                    "an output did not end in {} s: it is left behind",
+                    SHUT_DOWN.as_secs()
+                );
             }
         }
     }
@@ -134,11 +161,18 @@ impl Drop for Outputs {
 }
 
 /// Joins an intake to a muxer, each stream through its parser.
-fn link_streams(pipeline: &gst::Pipeline, which: &str, intake: &Intake, mux: &gst::Element) -> Result<(), StudioError> {
+fn link_streams(
+    pipeline: &gst::Pipeline,
+    which: &str,
+    intake: &Intake,
+    mux: &gst::Element,
+) -> Result<(), StudioError> {
     for (appsrc, parser) in [(&intake.video, "h264parse"), (&intake.sound, "aacparse")] {
         let parse = make(parser)?;
         chain(pipeline, which, &[appsrc.upcast_ref(), &parse])?;
-        parse.link(mux).map_err(|e| StudioError::pipeline(which, e))?;
+        parse
+            .link(mux)
+            .map_err(|e| StudioError::pipeline(which, e))?;
     }
     Ok(())
 }

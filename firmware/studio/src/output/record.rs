@@ -46,11 +46,18 @@ pub(crate) struct Counts {
 impl Recording {
     /// Creates the file; one that exists is never touched.
     pub fn start(shared: &Shared, path: PathBuf) -> Result<Recording, StudioError> {
-        let create = |source| StudioError::CreateFile { path: path.clone(), source };
+        let create = |source| StudioError::CreateFile {
+            path: path.clone(),
+            source,
+        };
         if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(create)?;
         }
-        let file = File::options().write(true).create_new(true).open(&path).map_err(create)?;
+        let file = File::options()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(create)?;
         // The name, too, must survive a power cut.
         if let Some(folder) = path.parent().and_then(|f| File::open(f).ok()) {
             let _ = folder.sync_all();
@@ -73,9 +80,16 @@ impl Recording {
             stop: stop.clone(),
             counts: counts.clone(),
         };
-        let thread =
-            std::thread::Builder::new().name("record".into()).spawn(move || run.run()).map_err(StudioError::Thread)?;
-        Ok(Recording { path, stop, counts, thread })
+        let thread = std::thread::Builder::new()
+            .name("record".into())
+            .spawn(move || run.run())
+            .map_err(StudioError::Thread)?;
+        Ok(Recording {
+            path,
+            stop,
+            counts,
+            thread,
+        })
     }
 }
 
@@ -89,7 +103,8 @@ fn build(intake: &Intake, file: &File) -> Result<gst::Pipeline, StudioError> {
     chain(&pipeline, "recording", &[&mux, &sink])?;
     super::link_streams(&pipeline, "recording", intake, &mux)?;
     pipeline.set_state(gst::State::Playing).map_err(|_| {
-        let why = posted_error(&pipeline).map_or_else(|| "it did not start".into(), |e| e.to_string());
+        let why =
+            posted_error(&pipeline).map_or_else(|| "it did not start".into(), |e| e.to_string());
         let _ = pipeline.set_state(gst::State::Null);
         StudioError::pipeline("recording", why)
     })?;
@@ -113,7 +128,13 @@ impl Run {
         let _ = self.pipeline.set_state(gst::State::Null);
         self.intake.close();
         if self.file.sync_all().is_err() && failure.is_none() {
-            self.tell(OutputState::Failed, Some(format!("the disk refused the last part of {}", self.path.display())));
+            self.tell(
+                OutputState::Failed,
+                Some(format!(
+                    "the disk refused the last part of {}",
+                    self.path.display()
+                )),
+            );
             return;
         }
         match failure {
@@ -154,11 +175,14 @@ impl Run {
         if !begun {
             // Nothing came before the stop: an empty file is no recording.
             let _ = std::fs::remove_file(&self.path);
-            return Some("no picture of the programme came before the recording was stopped".into());
+            return Some(
+                "no picture of the programme came before the recording was stopped".into(),
+            );
         }
         let bus = self.pipeline.bus()?;
         let wait = gst::ClockTime::from_nseconds(FINISH.as_nanos() as u64);
-        let message = bus.timed_pop_filtered(wait, &[gst::MessageType::Eos, gst::MessageType::Error]);
+        let message =
+            bus.timed_pop_filtered(wait, &[gst::MessageType::Eos, gst::MessageType::Error]);
         self.count();
         match message.as_ref().map(|m| m.view()) {
             Some(gst::MessageView::Eos(_)) => None,
@@ -175,7 +199,9 @@ impl Run {
         if let Ok(meta) = self.file.metadata() {
             self.counts.bytes.store(meta.len(), Ordering::Relaxed);
         }
-        self.counts.dropped.store(self.intake.dropped(), Ordering::Relaxed);
+        self.counts
+            .dropped
+            .store(self.intake.dropped(), Ordering::Relaxed);
     }
 
     fn tell(&self, state: OutputState, error: Option<String>) {
@@ -192,7 +218,9 @@ impl Run {
 fn sentence(error: &gst::glib::Error, path: &Path) -> String {
     let path = path.display();
     if error.matches(gst::ResourceError::NoSpaceLeft) {
-        format!("the disk is full: the recording {path} ends here. Free some space and start a new one.")
+        format!(
+            "the disk is full: the recording {path} ends here. Free some space and start a new one."
+        )
     } else {
         format!("the recording {path} could not be written ({error}): it ends here")
     }
@@ -206,7 +234,11 @@ mod tests {
     #[tokio::test]
     async fn a_full_disk_ends_the_recording_and_not_the_programme() {
         let mut config = crate::StudioConfig::default();
-        (config.programme.width, config.programme.height, config.programme.fps) = (320, 180, 15);
+        (
+            config.programme.width,
+            config.programme.height,
+            config.programme.fps,
+        ) = (320, 180, 15);
         config.returns.fps = 15;
         let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
         let studio = crate::Studio::start(config, events).unwrap();
@@ -215,12 +247,16 @@ mod tests {
         let failed = async {
             loop {
                 match heard.recv().await.unwrap() {
-                    Event::Record(status) if status.state == OutputState::Failed => return status.error.unwrap(),
+                    Event::Record(status) if status.state == OutputState::Failed => {
+                        return status.error.unwrap();
+                    }
                     _ => {}
                 }
             }
         };
-        let error = tokio::time::timeout(Duration::from_secs(60), failed).await.unwrap();
+        let error = tokio::time::timeout(Duration::from_secs(60), failed)
+            .await
+            .unwrap();
         assert!(error.contains("the disk is full"), "{error}");
         recording.thread.join().unwrap();
         let before = studio.health().frames;
@@ -229,7 +265,9 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), moves).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(60), moves)
+            .await
+            .unwrap();
         studio.shutdown().await;
     }
 }

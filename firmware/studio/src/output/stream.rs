@@ -46,38 +46,76 @@ pub(crate) struct Counts {
 /// Where to, taken apart so that a key is never part of an address that somebody prints.
 #[derive(Clone)]
 enum Target {
-    Rtmp { scheme: String, host: String, port: u32, application: String, stream: String, login: Option<(String, String)> },
-    Srt { uri: String, passphrase: Option<String> },
+    Rtmp {
+        scheme: String,
+        host: String,
+        port: i32,
+        application: String,
+        stream: String,
+        login: Option<(String, String)>,
+    },
+    Srt {
+        uri: String,
+        passphrase: Option<String>,
+    },
 }
 
 impl Target {
     fn parse(spec: &OutputSpec) -> Result<Target, StudioError> {
         let bad = |what: &str| StudioError::BadUrl { what: what.into() };
-        let key = spec.key.as_ref().map(|k| k.reveal().trim()).filter(|k| !k.is_empty());
+        let key = spec
+            .key
+            .as_ref()
+            .map(|k| k.reveal().trim())
+            .filter(|k| !k.is_empty());
         if key.is_some_and(|k| k.contains(|c: char| c.is_whitespace() || c.is_control())) {
-            return Err(bad("the key holds a space or a control character: copy it again"));
+            return Err(bad(
+                "the key holds a space or a control character: copy it again",
+            ));
         }
         let uri = Url::parse(spec.url.trim()).map_err(|e| bad(&e.to_string()))?;
         let (scheme, port) = (uri.scheme().to_string(), uri.port().filter(|p| *p > 0));
-        let host = uri.host_str().filter(|h| !h.is_empty()).ok_or_else(|| bad("it names no host"))?.to_string();
+        let host = uri
+            .host_str()
+            .filter(|h| !h.is_empty())
+            .ok_or_else(|| bad("it names no host"))?
+            .to_string();
         match (spec.kind, scheme.as_str()) {
             (OutputKind::Rtmp, "rtmp" | "rtmps") => {
                 let default = if scheme == "rtmps" { 443 } else { 1935 };
-                let port = u32::from(port.unwrap_or(default));
+                let port = i32::from(port.unwrap_or(default));
                 let path = uri.path().trim_matches('/').to_string();
                 let query = uri.query().map(|q| format!("?{q}")).unwrap_or_default();
                 let (application, stream) = match key {
                     Some(key) => (path, format!("{}{query}", key.trim_start_matches('/'))),
                     None => match path.rsplit_once('/') {
-                        Some((application, stream)) => (application.into(), format!("{stream}{query}")),
-                        None => return Err(bad("it needs an application and a stream key, as in rtmp://host/live and a key")),
+                        Some((application, stream)) => {
+                            (application.into(), format!("{stream}{query}"))
+                        }
+                        None => {
+                            return Err(bad(
+                                "it needs an application and a stream key, as in rtmp://host/live and a key",
+                            ));
+                        }
                     },
                 };
                 if application.is_empty() {
                     return Err(bad("it names no application: rtmp://host/APPLICATION"));
                 }
-                let login = (!uri.username().is_empty()).then(|| (uri.username().into(), uri.password().unwrap_or_default().into()));
-                Ok(Target::Rtmp { scheme, host, port, application, stream, login })
+                let login = (!uri.username().is_empty()).then(|| {
+                    (
+                        uri.username().into(),
+                        uri.password().unwrap_or_default().into(),
+                    )
+                });
+                Ok(Target::Rtmp {
+                    scheme,
+                    host,
+                    port,
+                    application,
+                    stream,
+                    login,
+                })
             }
             (OutputKind::Srt, "srt") => {
                 let port = port.ok_or_else(|| bad("it names no port: srt://host:PORT"))?;
@@ -86,7 +124,10 @@ impl Target {
                 }
                 let query = uri.query().map(|q| format!("?{q}")).unwrap_or_default();
                 let uri = format!("srt://{host}:{port}{query}");
-                Ok(Target::Srt { uri, passphrase: key.map(Into::into) })
+                Ok(Target::Srt {
+                    uri,
+                    passphrase: key.map(Into::into),
+                })
             }
             (OutputKind::Rtmp, _) => Err(bad("an RTMP address begins with rtmp:// or rtmps://")),
             (OutputKind::Srt, _) => Err(bad("an SRT address begins with srt://")),
@@ -96,7 +137,14 @@ impl Target {
     fn build(&self, intake: &Intake) -> Result<(gst::Pipeline, gst::Element), StudioError> {
         let pipeline = gst::Pipeline::new();
         let (mux, sink) = match self {
-            Target::Rtmp { scheme, host, port, application, stream, login } => {
+            Target::Rtmp {
+                scheme,
+                host,
+                port,
+                application,
+                stream,
+                login,
+            } => {
                 let mux = make("flvmux")?;
                 mux.set_property("streamable", true);
                 let sink = make("rtmp2sink")?;
@@ -136,12 +184,15 @@ impl Target {
     /// An element's message without secrets.
     fn clean(&self, message: &str) -> String {
         let secrets: Vec<&String> = match self {
-            Target::Rtmp { stream, login, .. } => {
-                std::iter::once(stream).chain(login.iter().map(|(_, password)| password)).collect()
-            }
+            Target::Rtmp { stream, login, .. } => std::iter::once(stream)
+                .chain(login.iter().map(|(_, password)| password))
+                .collect(),
             Target::Srt { passphrase, .. } => passphrase.iter().collect(),
         };
-        secrets.into_iter().filter(|s| !s.is_empty()).fold(message.to_string(), |m, secret| m.replace(secret, "…"))
+        secrets
+            .into_iter()
+            .filter(|s| !s.is_empty())
+            .fold(message.to_string(), |m, secret| m.replace(secret, "…"))
     }
 }
 
@@ -158,9 +209,15 @@ impl Stream {
             counts: counts.clone(),
             dropped_before: 0,
         };
-        let thread =
-            std::thread::Builder::new().name("output".into()).spawn(move || run.run()).map_err(StudioError::Thread)?;
-        Ok(Stream { stop, counts, thread })
+        let thread = std::thread::Builder::new()
+            .name("output".into())
+            .spawn(move || run.run())
+            .map_err(StudioError::Thread)?;
+        Ok(Stream {
+            stop,
+            counts,
+            thread,
+        })
     }
 }
 
@@ -185,7 +242,11 @@ impl Run {
             if was_live {
                 pause = BACK_OFF_FIRST;
             }
-            tracing::warn!(output = self.output_id, why, "output broke off: trying again");
+            tracing::warn!(
+                output = self.output_id,
+                why,
+                "output broke off: trying again"
+            );
             self.tell(OutputState::Retrying, 0, Some(why));
             self.wait(pause.mul_f64(1.0 + rand::random_range(0.0..0.25)));
             pause = (pause * 2).min(BACK_OFF_LAST);
@@ -212,9 +273,17 @@ impl Run {
             Err(error) => return (false, error.to_string()),
         };
         let ended = if pipeline.set_state(gst::State::Playing).is_err() {
-            (false, self.error(&pipeline).unwrap_or_else(|| "the server could not be reached".into()))
+            (
+                false,
+                self.error(&pipeline)
+                    .unwrap_or_else(|| "the server could not be reached".into()),
+            )
         } else {
-            intake.open(&self.output_id, &self.shared.feeds, self.shared.config.programme.fps);
+            intake.open(
+                &self.output_id,
+                &self.shared.feeds,
+                self.shared.config.programme.fps,
+            );
             self.watch(&pipeline, &sink, &intake)
         };
         self.dropped_before += intake.dropped();
@@ -227,7 +296,12 @@ impl Run {
         posted_error(pipeline).map(|e| self.target.clean(&e.to_string()))
     }
 
-    fn watch(&self, pipeline: &gst::Pipeline, sink: &gst::Element, intake: &Intake) -> (bool, String) {
+    fn watch(
+        &self,
+        pipeline: &gst::Pipeline,
+        sink: &gst::Element,
+        intake: &Intake,
+    ) -> (bool, String) {
         let (mut sent, mut progress, mut told) = (0, Instant::now(), Instant::now());
         let (mut live, mut told_at) = (false, 0);
         let before = self.counts.bytes.load(Ordering::Relaxed);
@@ -238,13 +312,18 @@ impl Run {
             }
             let now = sent_bytes(sink);
             self.counts.bytes.store(before + now, Ordering::Relaxed);
-            self.counts.dropped.store(self.dropped_before + intake.dropped(), Ordering::Relaxed);
+            self.counts
+                .dropped
+                .store(self.dropped_before + intake.dropped(), Ordering::Relaxed);
             let media = intake.has_begun() && is_sending(sink, now);
             if now != sent {
                 (sent, progress) = (now, Instant::now());
             } else if progress.elapsed() > if live { STALLED } else { CONNECT } {
                 let seconds = progress.elapsed().as_secs();
-                return (live, format!("the server has taken nothing for {seconds} s"));
+                return (
+                    live,
+                    format!("the server has taken nothing for {seconds} s"),
+                );
             }
             if !live && media {
                 live = true;
@@ -276,13 +355,22 @@ fn sent_bytes(sink: &gst::Element) -> u64 {
     let Some(stats) = stats else { return 0 };
     let number = |name: &str| {
         let value = stats.value(name).ok()?;
-        value.get::<u64>().ok().or_else(|| value.get::<i64>().ok().and_then(|v| u64::try_from(v).ok()))
+        value
+            .get::<u64>()
+            .ok()
+            .or_else(|| value.get::<i64>().ok().and_then(|v| u64::try_from(v).ok()))
     };
-    number("out-bytes-total").or_else(|| number("bytes-sent-total")).unwrap_or(0)
+    number("out-bytes-total")
+        .or_else(|| number("bytes-sent-total"))
+        .unwrap_or(0)
 }
 
 /// Whether media flow, not only a handshake: RTMP's takes 3 to 4 kB.
 fn is_sending(sink: &gst::Element, sent: u64) -> bool {
-    let handshake = if sink.has_property("application") { 8_192 } else { 0 };
+    let handshake = if sink.has_property("application") {
+        8_192
+    } else {
+        0
+    };
     sent > handshake
 }

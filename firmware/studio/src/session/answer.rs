@@ -18,9 +18,13 @@ pub(super) enum Codec {
 impl Codec {
     fn of_rtpmap(rtpmap: &str) -> Option<Codec> {
         let name = rtpmap.split('/').next()?;
-        [(Codec::H264, "H264"), (Codec::Vp8, "VP8"), (Codec::Opus, "opus")]
-            .into_iter()
-            .find_map(|(codec, known)| name.eq_ignore_ascii_case(known).then_some(codec))
+        [
+            (Codec::H264, "H264"),
+            (Codec::Vp8, "VP8"),
+            (Codec::Opus, "opus"),
+        ]
+        .into_iter()
+        .find_map(|(codec, known)| name.eq_ignore_ascii_case(known).then_some(codec))
     }
 }
 
@@ -51,19 +55,29 @@ pub(super) fn check(offer: &str, answer: &str) -> Result<Answer, String> {
     let offer = Description::parse(offer).map_err(|what| format!("our own offer: {what}"))?;
     let answer = Description::parse(answer)?;
     if answer.media.len() != offer.media.len() {
-        return Err(format!("the answer has {} m-lines, the offer has {}", answer.media.len(), offer.media.len()));
+        return Err(format!(
+            "the answer has {} m-lines, the offer has {}",
+            answer.media.len(),
+            offer.media.len()
+        ));
     }
     check_bundle(&offer, &answer)?;
     let transport = Transport::of(&answer)?;
 
-    let mut sdp = String::from("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=ice-options:trickle\r\na=group:BUNDLE");
+    let mut sdp = String::from(
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=ice-options:trickle\r\na=group:BUNDLE",
+    );
     for media in &offer.media {
         let _ = write!(sdp, " {}", media.value("mid").unwrap_or_default());
     }
     sdp.push_str("\r\n");
     let (mut video, mut audio, mut candidates, mut ssrcs) = (None, None, Vec::new(), Vec::new());
     for (index, (offered, answered)) in offer.media.iter().zip(&answer.media).enumerate() {
-        let line = Line { index, offered, answered };
+        let line = Line {
+            index,
+            offered,
+            answered,
+        };
         let down = line.write(&transport, &mut ssrcs, &mut sdp)?;
         match offered.kind {
             "video" => video = down,
@@ -71,18 +85,32 @@ pub(super) fn check(offer: &str, answer: &str) -> Result<Answer, String> {
         }
         for written in answered.values("candidate") {
             match candidate::check(&format!("candidate:{written}"))? {
-                Remote::Use(text) if candidates.len() < candidate::MAX_REMOTE => candidates.push(text),
+                Remote::Use(text) if candidates.len() < candidate::MAX_REMOTE => {
+                    candidates.push(text)
+                }
                 _ => {}
             }
         }
     }
-    Ok(Answer { sdp, video, audio, fingerprint: transport.fingerprint, candidates })
+    Ok(Answer {
+        sdp,
+        video,
+        audio,
+        fingerprint: transport.fingerprint,
+        candidates,
+    })
 }
 
 fn check_bundle(offer: &Description, answer: &Description) -> Result<(), String> {
-    let group = answer.attributes.iter().filter(|a| a.name == "group").find_map(|a| a.value.strip_prefix("BUNDLE"));
+    let group = answer
+        .attributes
+        .iter()
+        .filter(|a| a.name == "group")
+        .find_map(|a| a.value.strip_prefix("BUNDLE"));
     let Some(group) = group else {
-        return Err("the answer has no a=group:BUNDLE: all m-lines must share one transport".into());
+        return Err(
+            "the answer has no a=group:BUNDLE: all m-lines must share one transport".into(),
+        );
     };
     let mids: Vec<_> = group.split_ascii_whitespace().collect();
     for media in &offer.media {
@@ -104,10 +132,19 @@ struct Transport<'a> {
 
 impl<'a> Transport<'a> {
     fn of(answer: &Description<'a>) -> Result<Transport<'a>, String> {
-        let Some(first) = answer.media.first() else { return Err("the answer has no m-line".into()) };
-        let need = |name: &str| answer.value(first, name).ok_or_else(|| format!("the answer has no a={name}"));
+        let Some(first) = answer.media.first() else {
+            return Err("the answer has no m-line".into());
+        };
+        let need = |name: &str| {
+            answer
+                .value(first, name)
+                .ok_or_else(|| format!("the answer has no a={name}"))
+        };
         let (ufrag, pwd) = (need("ice-ufrag")?, need("ice-pwd")?);
-        let ice_chars = |s: &str| s.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_'));
+        let ice_chars = |s: &str| {
+            s.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_'))
+        };
         // RFC 8839: 4 to 256 and 22 to 256 ice-chars.
         if !(4..=256).contains(&ufrag.len()) || !ice_chars(ufrag) {
             return Err("the answer's ice-ufrag is not 4 to 256 ICE characters".into());
@@ -117,11 +154,19 @@ impl<'a> Transport<'a> {
         }
         let setup = need("setup")?;
         if !matches!(setup, "active" | "passive") {
-            return Err(format!("the answer's a=setup is \"{}\"; it must be active or passive", shown(setup)));
+            return Err(format!(
+                "the answer's a=setup is \"{}\"; it must be active or passive",
+                shown(setup)
+            ));
         }
         let fingerprint = sha256(need("fingerprint")?)
             .ok_or("the answer's a=fingerprint is not sha-256 followed by 32 hexadecimal bytes")?;
-        Ok(Transport { ufrag, pwd, fingerprint, setup })
+        Ok(Transport {
+            ufrag,
+            pwd,
+            fingerprint,
+            setup,
+        })
     }
 }
 
@@ -133,7 +178,9 @@ fn sha256(value: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     let mut parts = digest.split(':');
     for byte in &mut bytes {
-        let part = parts.next().filter(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let part = parts
+            .next()
+            .filter(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()))?;
         *byte = u8::from_str_radix(part, 16).ok()?;
     }
     parts.next().is_none().then_some(bytes)
@@ -152,13 +199,24 @@ struct Line<'a, 'b> {
 
 impl Line<'_, '_> {
     fn bad<T>(&self, what: impl std::fmt::Display) -> Result<T, String> {
-        Err(format!("m-line {} ({}): {what}", self.index, self.offered.kind))
+        Err(format!(
+            "m-line {} ({}): {what}",
+            self.index, self.offered.kind
+        ))
     }
 
-    fn write(&self, transport: &Transport, ssrcs: &mut Vec<u32>, sdp: &mut String) -> Result<Option<Down>, String> {
+    fn write(
+        &self,
+        transport: &Transport,
+        ssrcs: &mut Vec<u32>,
+        sdp: &mut String,
+    ) -> Result<Option<Down>, String> {
         let (offered, answered) = (self.offered, self.answered);
         if answered.kind != offered.kind {
-            return self.bad(format_args!("the answer's kind is \"{}\"", shown(answered.kind)));
+            return self.bad(format_args!(
+                "the answer's kind is \"{}\"",
+                shown(answered.kind)
+            ));
         }
         let mid = offered.value("mid").unwrap_or_default();
         if answered.value("mid") != Some(mid) {
@@ -168,7 +226,10 @@ impl Line<'_, '_> {
             return self.bad("the answer rejects it (port 0)");
         }
         if !matches!(answered.proto, "UDP/TLS/RTP/SAVPF" | "UDP/TLS/RTP/SAVP") {
-            return self.bad(format_args!("the transport \"{}\" is not UDP/TLS/RTP/SAVPF", shown(answered.proto)));
+            return self.bad(format_args!(
+                "the transport \"{}\" is not UDP/TLS/RTP/SAVPF",
+                shown(answered.proto)
+            ));
         }
         if answered.value("rtcp-mux").is_none() {
             return self.bad("the answer has no a=rtcp-mux");
@@ -208,7 +269,8 @@ impl Line<'_, '_> {
         for extension in offered.values("extmap") {
             let same = |a: &str| {
                 let (mut a, mut o) = (a.split(' '), extension.split(' '));
-                let number = |w: Option<&str>| w.and_then(|w| w.split('/').next().map(str::to_owned));
+                let number =
+                    |w: Option<&str>| w.and_then(|w| w.split('/').next().map(str::to_owned));
                 number(a.next()) == number(o.next()) && a.next() == o.next()
             };
             if answered.values("extmap").any(same) {
@@ -225,7 +287,11 @@ impl Line<'_, '_> {
         let offered = self.offered.direction().unwrap_or(Direction::SendRecv);
         let answered = self.answered.direction().unwrap_or(Direction::SendRecv);
         if answered.sends() && !offered.receives() || answered.receives() && !offered.sends() {
-            return self.bad(format_args!("{} is no answer to {}", answered.name(), offered.name()));
+            return self.bad(format_args!(
+                "{} is no answer to {}",
+                answered.name(),
+                offered.name()
+            ));
         }
         Ok(answered)
     }
@@ -237,27 +303,47 @@ impl Line<'_, '_> {
         let mut repairs = Vec::new();
         for &format in &self.answered.formats {
             if taken.iter().any(|t| t == format) || repairs.iter().any(|(f, _)| *f == format) {
-                return self.bad(format_args!("payload type {} stands twice in the answer", shown(format)));
+                return self.bad(format_args!(
+                    "payload type {} stands twice in the answer",
+                    shown(format)
+                ));
             }
             let Some(ours) = self.offered.of_payload("rtpmap", format).next() else {
-                return self.bad(format_args!("payload type {} was not offered", shown(format)));
+                return self.bad(format_args!(
+                    "payload type {} was not offered",
+                    shown(format)
+                ));
             };
             let theirs = self.answered.of_payload("rtpmap", format).next();
             if !theirs.is_some_and(|theirs| same_rtpmap(ours, theirs)) {
-                return self.bad(format_args!("payload type {format} is not {ours}, as it was offered"));
+                return self.bad(format_args!(
+                    "payload type {format} is not {ours}, as it was offered"
+                ));
             }
-            let apt = self.offered.of_payload("fmtp", format).find_map(|f| f.strip_prefix("apt="));
+            let apt = self
+                .offered
+                .of_payload("fmtp", format)
+                .find_map(|f| f.strip_prefix("apt="));
             if let Some(apt) = apt {
-                let theirs = self.answered.of_payload("fmtp", format).find_map(|f| f.strip_prefix("apt="));
+                let theirs = self
+                    .answered
+                    .of_payload("fmtp", format)
+                    .find_map(|f| f.strip_prefix("apt="));
                 if theirs != Some(apt) {
-                    return self.bad(format_args!("retransmissions of {format} do not belong to {apt}, as offered"));
+                    return self.bad(format_args!(
+                        "retransmissions of {format} do not belong to {apt}, as offered"
+                    ));
                 }
                 repairs.push((format, apt));
                 continue;
             }
-            let (Some(codec), Ok(payload)) = (Codec::of_rtpmap(ours), format.parse()) else { continue };
+            let (Some(codec), Ok(payload)) = (Codec::of_rtpmap(ours), format.parse()) else {
+                continue;
+            };
             if codec == Codec::H264 && !self.packetization_mode_1(format) {
-                return self.bad(format_args!("payload type {format} has not packetization-mode=1, as it was offered"));
+                return self.bad(format_args!(
+                    "payload type {format} has not packetization-mode=1, as it was offered"
+                ));
             }
             down = down.or(Some(Down { codec, payload }));
             taken.push(format.to_owned());
@@ -274,7 +360,9 @@ impl Line<'_, '_> {
     }
 
     fn packetization_mode_1(&self, format: &str) -> bool {
-        self.answered.of_payload("fmtp", format).any(|f| f.split(';').any(|p| p.trim() == "packetization-mode=1"))
+        self.answered
+            .of_payload("fmtp", format)
+            .any(|f| f.split(';').any(|p| p.trim() == "packetization-mode=1"))
     }
 
     fn write_ssrcs(&self, all: &mut Vec<u32>, sdp: &mut String) -> Result<(), String> {
@@ -296,7 +384,11 @@ impl Line<'_, '_> {
             all.push(ssrc);
         }
         let mut grouped = Vec::new();
-        for group in self.answered.values("ssrc-group").filter_map(|g| g.strip_prefix("FID ")) {
+        for group in self
+            .answered
+            .values("ssrc-group")
+            .filter_map(|g| g.strip_prefix("FID "))
+        {
             let pair: Vec<_> = group.split(' ').map(str::parse::<u32>).collect();
             let [Ok(first), Ok(second)] = pair[..] else {
                 return self.bad("an ssrc-group:FID is not a pair of numbers");

@@ -19,7 +19,9 @@ pub(super) enum Remote {
 
 /// A candidate with its m-line.
 pub(super) fn check_init(init: &IceCandidate) -> Result<Remote, String> {
-    if init.sdp_mid.as_ref().is_some_and(|mid| mid.len() > 32) || init.sdp_m_line_index.is_some_and(|i| i > 8) {
+    if init.sdp_mid.as_ref().is_some_and(|mid| mid.len() > 32)
+        || init.sdp_m_line_index.is_some_and(|i| i > 8)
+    {
         return Err("the candidate's m-line is none of the session's".into());
     }
     check(&init.candidate)
@@ -27,7 +29,10 @@ pub(super) fn check_init(init: &IceCandidate) -> Result<Remote, String> {
 
 pub(super) fn check(text: &str) -> Result<Remote, String> {
     if text.len() > MAX_BYTES {
-        return Err(format!("the candidate has {} bytes; {MAX_BYTES} are allowed", text.len()));
+        return Err(format!(
+            "the candidate has {} bytes; {MAX_BYTES} are allowed",
+            text.len()
+        ));
     }
     if text.trim().is_empty() {
         return Ok(Remote::Ignore);
@@ -40,16 +45,33 @@ pub(super) fn check(text: &str) -> Result<Remote, String> {
         return Err("the candidate does not begin with \"candidate:\"".into());
     };
     let words: Vec<_> = rest.split_ascii_whitespace().collect();
-    let [foundation, component, transport, priority, address, port, "typ", kind, more @ ..] = words.as_slice() else {
+    let [
+        foundation,
+        component,
+        transport,
+        priority,
+        address,
+        port,
+        "typ",
+        kind,
+        more @ ..,
+    ] = words.as_slice()
+    else {
         return Err("the candidate is not of the form foundation component transport priority address port typ …".into());
     };
     let ice_chars = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_');
     if foundation.len() > 32 || !foundation.bytes().all(ice_chars) {
         return Err("the candidate's foundation is not 1 to 32 ICE characters".into());
     }
-    let component: u16 = component.parse().map_err(|_| "the candidate's component is not a number")?;
-    let priority: u32 = priority.parse().map_err(|_| "the candidate's priority is not a number of 32 bits")?;
-    let port: u16 = port.parse().map_err(|_| "the candidate's port is not a port")?;
+    let component: u16 = component
+        .parse()
+        .map_err(|_| "the candidate's component is not a number")?;
+    let priority: u32 = priority
+        .parse()
+        .map_err(|_| "the candidate's priority is not a number of 32 bits")?;
+    let port: u16 = port
+        .parse()
+        .map_err(|_| "the candidate's port is not a port")?;
     if !matches!(*kind, "host" | "srflx" | "prflx" | "relay") {
         return Err("the candidate's type is not host, srflx, prflx or relay".into());
     }
@@ -59,14 +81,19 @@ pub(super) fn check(text: &str) -> Result<Remote, String> {
     let Ok(address) = address.parse::<IpAddr>() else {
         // Looking up a name that a stranger chose would let guests make the box ask any name server.
         return match address.strip_suffix(".local") {
-            Some(name) if name.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') => Ok(Remote::Ignore),
+            Some(name) if name.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') => {
+                Ok(Remote::Ignore)
+            }
             _ => Err("the candidate's address is neither an IP address nor a .local name".into()),
         };
     };
     if port == 0 || address.is_multicast() || address.is_unspecified() {
-        return Err(format!("nothing can be sent to the candidate's address {address} port {port}"));
+        return Err(format!(
+            "nothing can be sent to the candidate's address {address} port {port}"
+        ));
     }
-    let mut written = format!("candidate:{foundation} 1 UDP {priority} {address} {port} typ {kind}");
+    let mut written =
+        format!("candidate:{foundation} 1 UDP {priority} {address} {port} typ {kind}");
     for pair in more.chunks_exact(2) {
         let [name, value] = pair else { continue };
         let known = match *name {
@@ -118,11 +145,26 @@ mod tests {
             ("candidate:1 1 udp -1 10.0.0.1 1 typ host", "priority"),
             ("candidate:1 1 udp 1 10.0.0.1 70000 typ host", "port"),
             ("candidate:1 1 udp 1 10.0.0.1 1 typ guest", "type"),
-            ("candidate:1 1 udp 1 metadata.internal 80 typ host", "neither an IP address"),
-            ("candidate:1 1 udp 1 224.0.0.1 80 typ host", "nothing can be sent"),
-            ("candidate:1 1 udp 1 0.0.0.0 80 typ host", "nothing can be sent"),
-            ("candidate:1 1 udp 1 10.0.0.1 0 typ host", "nothing can be sent"),
-            ("candidate:1 1 udp 1 10.0.0.1 1 typ host\r\na=x", "control character"),
+            (
+                "candidate:1 1 udp 1 metadata.internal 80 typ host",
+                "neither an IP address",
+            ),
+            (
+                "candidate:1 1 udp 1 224.0.0.1 80 typ host",
+                "nothing can be sent",
+            ),
+            (
+                "candidate:1 1 udp 1 0.0.0.0 80 typ host",
+                "nothing can be sent",
+            ),
+            (
+                "candidate:1 1 udp 1 10.0.0.1 0 typ host",
+                "nothing can be sent",
+            ),
+            (
+                "candidate:1 1 udp 1 10.0.0.1 1 typ host\r\na=x",
+                "control character",
+            ),
             (&"x".repeat(600), "512"),
         ] {
             let error = check(text).unwrap_err();

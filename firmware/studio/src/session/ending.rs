@@ -34,10 +34,15 @@ impl Ending {
             return;
         }
         let inner = self.0.clone();
-        match std::thread::Builder::new().name("session-end".into()).spawn(move || inner.work()) {
+        match std::thread::Builder::new()
+            .name("session-end".into())
+            .spawn(move || inner.work())
+        {
             Ok(_) => state.threads += 1,
             // The pipeline stays in the queue for the next one: better than to block here.
-            Err(error) => tracing::error!(%error, "a session could not be taken down: no thread could be started"),
+            Err(error) => {
+                tracing::error!(%error, "a session could not be taken down: no thread could be started")
+            }
         }
     }
 
@@ -48,10 +53,18 @@ impl Ending {
         while state.threads > 0 {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                tracing::error!("{} sessions did not end within {limit:?}", state.threads + state.waiting.len());
+                tracing::error!(
+                    "{} sessions did not end within {limit:?}",
+                    state.threads + state.waiting.len()
+                );
                 return;
             }
-            state = self.0.done.wait_timeout(state, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+            state = self
+                .0
+                .done
+                .wait_timeout(state, left)
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .0;
         }
     }
 }

@@ -11,14 +11,28 @@ use crate::error::StudioError;
 /// Says which setting can't be used.
 pub(super) fn check(config: &IceConfig) -> Result<(), StudioError> {
     let bad = |key, what| Err(StudioError::Config { key, what });
-    if let Some(address) = config.addresses.iter().find(|a| a.parse::<IpAddr>().is_err()) {
-        return bad("ice.addresses", format!("\"{address}\" is not an IP address"));
+    if let Some(address) = config
+        .addresses
+        .iter()
+        .find(|a| a.parse::<IpAddr>().is_err())
+    {
+        return bad(
+            "ice.addresses",
+            format!("\"{address}\" is not an IP address"),
+        );
     }
     if let Some(url) = config.stun.iter().find(|u| !u.starts_with("stun:")) {
         return bad("ice.stun", format!("\"{url}\" does not begin with stun:"));
     }
-    if let Some(turn) = config.turn.iter().find(|t| !t.url.starts_with("turn:") && !t.url.starts_with("turns:")) {
-        return bad("ice.turn", format!("\"{}\" begins neither with turn: nor with turns:", turn.url));
+    if let Some(turn) = config
+        .turn
+        .iter()
+        .find(|t| !t.url.starts_with("turn:") && !t.url.starts_with("turns:"))
+    {
+        return bad(
+            "ice.turn",
+            format!("\"{}\" begins neither with turn: nor with turns:", turn.url),
+        );
     }
     Ok(())
 }
@@ -28,7 +42,11 @@ pub(super) fn addresses(config: &IceConfig) -> Option<Vec<IpAddr>> {
     if config.addresses.is_empty() && config.interfaces.is_empty() && !config.loopback {
         return None;
     }
-    let mut addresses: Vec<IpAddr> = config.addresses.iter().filter_map(|a| a.parse().ok()).collect();
+    let mut addresses: Vec<IpAddr> = config
+        .addresses
+        .iter()
+        .filter_map(|a| a.parse().ok())
+        .collect();
     if config.addresses.is_empty() {
         let found = if_addrs::get_if_addrs().unwrap_or_else(|error| {
             tracing::warn!(%error, "the addresses of this machine's interfaces could not be read");
@@ -65,7 +83,10 @@ pub(super) fn set_up(webrtc: &gst::Element, config: &IceConfig) -> Result<(), St
     let addresses = addresses(config);
     if addresses.as_ref().is_some_and(Vec::is_empty) {
         // Left empty, libnice would offer every interface of the machine: also those that were not to be.
-        let why = format!("none of the interfaces {} has an address now", config.interfaces.join(", "));
+        let why = format!(
+            "none of the interfaces {} has an address now",
+            config.interfaces.join(", ")
+        );
         return Err(StudioError::Unavailable { why });
     }
     for address in addresses.unwrap_or_default() {
@@ -83,8 +104,14 @@ pub(super) fn set_up(webrtc: &gst::Element, config: &IceConfig) -> Result<(), St
     }
     for turn in &config.turn {
         let url = with_slashes(&turn.url, &["turns", "turn"]);
-        let Some((scheme, host)) = url.split_once("://") else { continue };
-        let url = format!("{scheme}://{}:{}@{host}", percent(&turn.username), percent(turn.credential.reveal()));
+        let Some((scheme, host)) = url.split_once("://") else {
+            continue;
+        };
+        let url = format!(
+            "{scheme}://{}:{}@{host}",
+            percent(&turn.username),
+            percent(turn.credential.reveal())
+        );
         if !webrtc.emit_by_name::<bool>("add-turn-server", &[&url]) {
             tracing::warn!(server = turn.url, "the TURN server could not be used");
         }
@@ -122,26 +149,60 @@ mod tests {
     #[test]
     fn loopback_is_offered_beside_what_else_there_is_and_nothing_is_chosen_unasked() {
         assert_eq!(addresses(&IceConfig::default()), None);
-        let config = IceConfig { loopback: true, ..IceConfig::default() };
-        assert!(addresses(&config).unwrap().contains(&IpAddr::from([127, 0, 0, 1])));
-        let config = IceConfig { addresses: vec!["192.0.2.1".into()], loopback: true, ..IceConfig::default() };
-        assert_eq!(addresses(&config).unwrap(), [IpAddr::from([192, 0, 2, 1]), IpAddr::from([127, 0, 0, 1])]);
-        let config = IceConfig { interfaces: vec!["no-such-interface".into()], ..IceConfig::default() };
+        let config = IceConfig {
+            loopback: true,
+            ..IceConfig::default()
+        };
+        assert!(
+            addresses(&config)
+                .unwrap()
+                .contains(&IpAddr::from([127, 0, 0, 1]))
+        );
+        let config = IceConfig {
+            addresses: vec!["192.0.2.1".into()],
+            loopback: true,
+            ..IceConfig::default()
+        };
+        assert_eq!(
+            addresses(&config).unwrap(),
+            [IpAddr::from([192, 0, 2, 1]), IpAddr::from([127, 0, 0, 1])]
+        );
+        let config = IceConfig {
+            interfaces: vec!["no-such-interface".into()],
+            ..IceConfig::default()
+        };
         assert_eq!(addresses(&config), Some(Vec::new()));
     }
 
     #[test]
     fn what_is_no_address_is_told_with_its_key() {
-        let config = IceConfig { addresses: vec!["eth0".into()], ..IceConfig::default() };
-        assert!(check(&config).unwrap_err().to_string().contains("ice.addresses"));
-        let config = IceConfig { stun: vec!["example.org".into()], ..IceConfig::default() };
+        let config = IceConfig {
+            addresses: vec!["eth0".into()],
+            ..IceConfig::default()
+        };
+        assert!(
+            check(&config)
+                .unwrap_err()
+                .to_string()
+                .contains("ice.addresses")
+        );
+        let config = IceConfig {
+            stun: vec!["example.org".into()],
+            ..IceConfig::default()
+        };
         assert!(check(&config).unwrap_err().to_string().contains("ice.stun"));
     }
 
     #[test]
     fn a_browsers_url_becomes_one_of_webrtcbin_and_secrets_are_escaped() {
-        assert_eq!(with_slashes("stun:s.example:3478", &["stun"]), "stun://s.example:3478");
-        assert_eq!(with_slashes("turns://t.example", &["turns", "turn"]), "turns://t.example");
+        assert_eq!(
+            with_slashes("stun:s.example:3478", &["stun"]),
+            "stun://s.example:3478"
+        );
+        assert_eq!(
+            with_slashes("turns://t.example", &["turns", "turn"]),
+            "turns://t.example"
+        );
         assert_eq!(percent("1700:a/b+c="), "1700%3Aa%2Fb%2Bc%3D");
     }
 }

@@ -26,23 +26,32 @@ pub(super) struct Pads {
 /// Counts what the network brings, as it enters.
 pub(super) fn bound(peer: &Arc<Peer>) {
     let vitals = Arc::downgrade(&peer.vitals);
-    let Some(bin) = peer.webrtc.downcast_ref::<gst::Bin>() else { return };
+    let Some(bin) = peer.webrtc.downcast_ref::<gst::Bin>() else {
+        return;
+    };
     bin.connect_deep_element_added(move |_, _, element| {
         if element.factory().is_none_or(|f| f.name() != "nicesrc") {
             return;
         }
-        let (Some(pad), vitals) = (element.static_pad("src"), vitals.clone()) else { return };
-        pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
-            let size = match &info.data {
-                Some(gst::PadProbeData::Buffer(buffer)) => buffer.size(),
-                Some(gst::PadProbeData::BufferList(list)) => list.iter().map(gst::BufferRef::size).sum(),
-                _ => 0,
-            };
-            if let Some(vitals) = vitals.upgrade() {
-                vitals.packet(size);
-            }
-            gst::PadProbeReturn::Ok
-        });
+        let (Some(pad), vitals) = (element.static_pad("src"), vitals.clone()) else {
+            return;
+        };
+        pad.add_probe(
+            gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST,
+            move |_, info| {
+                let size = match &info.data {
+                    Some(gst::PadProbeData::Buffer(buffer)) => buffer.size(),
+                    Some(gst::PadProbeData::BufferList(list)) => {
+                        list.iter().map(gst::BufferRef::size).sum()
+                    }
+                    _ => 0,
+                };
+                if let Some(vitals) = vitals.upgrade() {
+                    vitals.packet(size);
+                }
+                gst::PadProbeReturn::Ok
+            },
+        );
     });
 }
 
@@ -51,7 +60,8 @@ pub(super) fn pad_added(peer: &Arc<Peer>, pad: &gst::Pad) {
         return;
     }
     if !peer.certificate_ok() {
-        peer.vitals.fail("the certificate of the connection is not the one that the answer named");
+        peer.vitals
+            .fail("the certificate of the connection is not the one that the answer named");
         return;
     }
     if let Err(error) = decode(peer, pad) {
@@ -61,7 +71,10 @@ pub(super) fn pad_added(peer: &Arc<Peer>, pad: &gst::Pad) {
 
 fn decode(peer: &Arc<Peer>, pad: &gst::Pad) -> Result<(), StudioError> {
     let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-    let encoding = caps.structure(0).and_then(|s| s.get::<&str>("encoding-name").ok()).unwrap_or_default();
+    let encoding = caps
+        .structure(0)
+        .and_then(|s| s.get::<&str>("encoding-name").ok())
+        .unwrap_or_default();
     match encoding {
         "H264" | "VP8" if !peer.incoming.video.swap(true, Relaxed) => video(peer, pad, encoding),
         "OPUS" if !peer.incoming.audio.swap(true, Relaxed) => audio(peer, pad),
@@ -71,14 +84,20 @@ fn decode(peer: &Arc<Peer>, pad: &gst::Pad) -> Result<(), StudioError> {
             sink.set_property("async", false);
             join(peer, pad, &[&sink])
         }
-        _ => Err(StudioError::pipeline("session", "the guest opened more streams than a guest has")),
+        _ => Err(StudioError::pipeline(
+            "session",
+            "the guest opened more streams than a guest has",
+        )),
     }
 }
 
 pub(super) fn make(element: &str, package: &'static str) -> Result<gst::Element, StudioError> {
     gst::ElementFactory::make(element)
         .build()
-        .map_err(|_| StudioError::MissingElement { element: element.into(), package })
+        .map_err(|_| StudioError::MissingElement {
+            element: element.into(),
+            package,
+        })
 }
 
 /// Adds and links `chain`, and lets `pad` flow into it last.
@@ -90,7 +109,9 @@ fn join(peer: &Peer, pad: &gst::Pad, chain: &[&gst::Element]) -> Result<(), Stud
         element.sync_state_with_parent().map_err(|e| broken(&e))?;
     }
     let sink = chain.first().and_then(|e| e.static_pad("sink"));
-    let Some(sink) = sink else { return Err(broken(&"an element has no sink")) };
+    let Some(sink) = sink else {
+        return Err(broken(&"an element has no sink"));
+    };
     pad.link(&sink).map_err(|e| broken(&e))?;
     Ok(())
 }
@@ -109,7 +130,11 @@ fn appsink(caps: &gst::Caps, callbacks: gst_app::AppSinkCallbacks) -> gst_app::A
 
 fn video(peer: &Arc<Peer>, pad: &gst::Pad, encoding: &str) -> Result<(), StudioError> {
     let mut chain = Vec::new();
-    let depay = if encoding == "H264" { "rtph264depay" } else { "rtpvp8depay" };
+    let depay = if encoding == "H264" {
+        "rtph264depay"
+    } else {
+        "rtpvp8depay"
+    };
     let depay = make(depay, "gstreamer1.0-plugins-good")?;
     // Lost packets: ask for a keyframe, and show nothing torn until it comes.
     depay.set_property("request-keyframe", true);
@@ -134,7 +159,9 @@ fn video(peer: &Arc<Peer>, pad: &gst::Pad, encoding: &str) -> Result<(), StudioE
             Ok(gst::FlowSuccess::Ok)
         })
         .build();
-    let caps = gst_video::VideoCapsBuilder::new().format(gst_video::VideoFormat::I420).build();
+    let caps = gst_video::VideoCapsBuilder::new()
+        .format(gst_video::VideoFormat::I420)
+        .build();
     let sink = appsink(&caps, callbacks);
     if let Some(pad) = sink.static_pad("sink") {
         // The decoder may then hand out its own frames, rows padded as it likes, uncopied.
@@ -196,7 +223,10 @@ fn decoder(encoding: &str) -> Result<gst::Element, StudioError> {
         decoder.set_property("output-corrupt", false);
         decoder
     } else {
-        make("openh264dec", "gstreamer1.0-plugins-bad or gstreamer1.0-libav")?
+        make(
+            "openh264dec",
+            "gstreamer1.0-plugins-bad or gstreamer1.0-libav",
+        )?
     };
     for name in ["discard-corrupted-frames", "automatic-request-sync-points"] {
         if decoder.has_property(name) {
@@ -237,7 +267,10 @@ fn audio(peer: &Arc<Peer>, pad: &gst::Pad) -> Result<(), StudioError> {
             if let Some(Ok(map)) = sample.buffer().map(gst::BufferRef::map_readable) {
                 samples.clear();
                 let pcm = map.as_chunks::<2>().0;
-                samples.extend(pcm.iter().map(|&s| f32::from(i16::from_le_bytes(s)) / 32_768.0));
+                samples.extend(
+                    pcm.iter()
+                        .map(|&s| f32::from(i16::from_le_bytes(s)) / 32_768.0),
+                );
                 slot.audio.push(&samples);
             }
             let now = arrived.load(Relaxed);

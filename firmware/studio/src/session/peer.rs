@@ -8,9 +8,9 @@ use std::time::Duration;
 use gst::glib;
 use gst::prelude::*;
 use gst_webrtc::{
-    WebRTCBundlePolicy, WebRTCICEConnectionState, WebRTCICEGatheringState, WebRTCPeerConnectionState,
-    WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection, WebRTCSDPType, WebRTCSessionDescription,
-    WebRTCSignalingState,
+    WebRTCBundlePolicy, WebRTCICEConnectionState, WebRTCICEGatheringState,
+    WebRTCPeerConnectionState, WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection, WebRTCSDPType,
+    WebRTCSessionDescription, WebRTCSignalingState,
 };
 
 use crate::api::{Event, IceCandidate, SessionKind, Source};
@@ -79,7 +79,9 @@ impl Peer {
         shared.time.adopt(&pipeline);
         let webrtc = webrtcbin()?;
         ice::set_up(&webrtc, &shared.config.ice)?;
-        pipeline.add(&webrtc).map_err(|e| StudioError::pipeline("session", e))?;
+        pipeline
+            .add(&webrtc)
+            .map_err(|e| StudioError::pipeline("session", e))?;
         let slot = shared.slots.add(Source::Session(id.clone()));
         Ok(Arc::new(Peer {
             vitals: Arc::new(Vitals::new(id.clone(), kind, shared.clone(), calls)),
@@ -102,7 +104,9 @@ impl Peer {
     pub fn start(self: &Arc<Self>) -> Result<(), StudioError> {
         self.listen();
         add_lines(&self.webrtc, self.kind)?;
-        self.pipeline.set_state(gst::State::Playing).map_err(|e| StudioError::pipeline("session", e))?;
+        self.pipeline
+            .set_state(gst::State::Playing)
+            .map_err(|e| StudioError::pipeline("session", e))?;
         let weak = Arc::downgrade(self);
         create_offer(&self.webrtc, move |offer| {
             let Some(peer) = weak.upgrade() else { return };
@@ -121,9 +125,15 @@ impl Peer {
                 if let gst::MessageView::Error(error) = message.view()
                     && let Some(vitals) = vitals.upgrade()
                 {
-                    let source = error.src().map(|s| s.name().to_string()).unwrap_or_default();
+                    let source = error
+                        .src()
+                        .map(|s| s.name().to_string())
+                        .unwrap_or_default();
                     tracing::debug!(debug = ?error.debug(), "a session's pipeline failed");
-                    vitals.fail(format!("the media pipeline failed in {source}: {}", error.error()));
+                    vitals.fail(format!(
+                        "the media pipeline failed in {source}: {}",
+                        error.error()
+                    ));
                 }
                 gst::BusSyncReply::Drop
             });
@@ -145,39 +155,54 @@ impl Peer {
                     sdp_mid: None,
                     sdp_m_line_index: Some(line),
                 };
-                vitals.tell(Event::Candidate { session: id.clone(), candidate: Some(candidate) });
+                vitals.tell(Event::Candidate {
+                    session: id.clone(),
+                    candidate: Some(candidate),
+                });
             }),
         );
         let vitals = self.vitals.clone();
         let id = self.id.clone();
-        self.webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
-            if webrtc.property::<WebRTCICEGatheringState>("ice-gathering-state") == WebRTCICEGatheringState::Complete {
-                vitals.tell(Event::Candidate { session: id.clone(), candidate: None });
-            }
-        });
-        let vitals = self.vitals.clone();
-        self.webrtc.connect_notify(Some("ice-connection-state"), move |webrtc, _| {
-            if webrtc.property::<WebRTCICEConnectionState>("ice-connection-state") == WebRTCICEConnectionState::Failed {
-                vitals.fail("no network path to the other side was found (ICE)");
-            }
-        });
-        let weak = Arc::downgrade(self);
-        self.webrtc.connect_notify(Some("connection-state"), move |webrtc, _| {
-            let Some(peer) = weak.upgrade() else { return };
-            match webrtc.property::<WebRTCPeerConnectionState>("connection-state") {
-                WebRTCPeerConnectionState::Connected => peer.vitals.connected(),
-                WebRTCPeerConnectionState::Failed => {
-                    peer.vitals.fail("the encrypted connection to the other side failed (DTLS)");
+        self.webrtc
+            .connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
+                if webrtc.property::<WebRTCICEGatheringState>("ice-gathering-state")
+                    == WebRTCICEGatheringState::Complete
+                {
+                    vitals.tell(Event::Candidate {
+                        session: id.clone(),
+                        candidate: None,
+                    });
                 }
-                _ => {}
-            }
-        });
+            });
+        let vitals = self.vitals.clone();
+        self.webrtc
+            .connect_notify(Some("ice-connection-state"), move |webrtc, _| {
+                if webrtc.property::<WebRTCICEConnectionState>("ice-connection-state")
+                    == WebRTCICEConnectionState::Failed
+                {
+                    vitals.fail("no network path to the other side was found (ICE)");
+                }
+            });
+        let weak = Arc::downgrade(self);
+        self.webrtc
+            .connect_notify(Some("connection-state"), move |webrtc, _| {
+                let Some(peer) = weak.upgrade() else { return };
+                match webrtc.property::<WebRTCPeerConnectionState>("connection-state") {
+                    WebRTCPeerConnectionState::Connected => peer.vitals.connected(),
+                    WebRTCPeerConnectionState::Failed => {
+                        peer.vitals
+                            .fail("the encrypted connection to the other side failed (DTLS)");
+                    }
+                    _ => {}
+                }
+            });
         incoming::bound(self);
     }
 
     fn offer(&self, offer: &WebRTCSessionDescription) {
         let Ok(sdp) = offer.sdp().as_text() else {
-            self.vitals.fail("webrtcbin made an offer that can't be written");
+            self.vitals
+                .fail("webrtcbin made an offer that can't be written");
             return;
         };
         {
@@ -189,8 +214,12 @@ impl Peer {
         }
         // This runs on webrtcbin's own thread, so the description is set only after the return: no candidate overtakes its
         // offer. And it is in the queue before the offer is out: no answer overtakes it.
-        self.webrtc.emit_by_name::<()>("set-local-description", &[offer, &None::<gst::Promise>]);
-        self.vitals.tell(Event::Offer { session: self.id.clone(), sdp });
+        self.webrtc
+            .emit_by_name::<()>("set-local-description", &[offer, &None::<gst::Promise>]);
+        self.vitals.tell(Event::Offer {
+            session: self.id.clone(),
+            sdp,
+        });
     }
 
     pub async fn answer(self: &Arc<Self>, text: &str) -> Result<(), MediaError> {
@@ -202,7 +231,11 @@ impl Peer {
                 Negotiation::Answering | Negotiation::Answered { .. } => {
                     return bad("the session's offer has been answered already");
                 }
-                Negotiation::Closed => return Err(MediaError::NoSuchSession { session: self.id.clone() }),
+                Negotiation::Closed => {
+                    return Err(MediaError::NoSuchSession {
+                        session: self.id.clone(),
+                    });
+                }
             };
             let answer = answer::check(offer, text).map_err(|what| MediaError::Bad { what })?;
             *negotiation = Negotiation::Answering;
@@ -224,37 +257,55 @@ impl Peer {
         let (done, taken) = tokio::sync::oneshot::channel();
         let promise = gst::Promise::with_change_func(move |reply| {
             let error = match reply {
-                Ok(reply) => reply.and_then(|r| r.get::<glib::Error>("error").ok()).map(|e| e.to_string()),
+                Ok(reply) => reply
+                    .and_then(|r| r.get::<glib::Error>("error").ok())
+                    .map(|e| e.to_string()),
                 Err(error) => Some(format!("{error:?}")),
             };
             // The answer may have given up waiting.
             let _ = done.send(error);
         });
         // Before the first packet can come: its certificate is compared with this.
-        *lock(&self.negotiation) = Negotiation::Answered { fingerprint: answer.fingerprint };
-        self.webrtc.emit_by_name::<()>("set-remote-description", &[&description, &promise]);
+        *lock(&self.negotiation) = Negotiation::Answered {
+            fingerprint: answer.fingerprint,
+        };
+        self.webrtc
+            .emit_by_name::<()>("set-remote-description", &[&description, &promise]);
         match tokio::time::timeout(PATIENCE, taken).await {
             Ok(Ok(None)) => {}
             Ok(Ok(Some(error))) => {
                 return bad(format!("the answer does not fit the offer: {error}"));
             }
-            _ => return Err(unavailable("the media engine did not take the answer in time")),
+            _ => {
+                return Err(unavailable(
+                    "the media engine did not take the answer in time",
+                ));
+            }
         }
-        if self.webrtc.property::<WebRTCSignalingState>("signaling-state") != WebRTCSignalingState::Stable {
+        if self
+            .webrtc
+            .property::<WebRTCSignalingState>("signaling-state")
+            != WebRTCSignalingState::Stable
+        {
             return bad("the answer does not fit the offer");
         }
         self.vitals.answered();
         for candidate in &answer.candidates {
             self.add_remote(candidate)?;
         }
-        let returns = Returns::start(self, answer).map_err(|error| unavailable(&error.to_string()))?;
+        let returns =
+            Returns::start(self, answer).map_err(|error| unavailable(&error.to_string()))?;
         let mut negotiation = lock(&self.negotiation);
         if matches!(*negotiation, Negotiation::Closed) {
             drop(negotiation);
             returns.cut_off(&self.slot);
-            return Err(MediaError::NoSuchSession { session: self.id.clone() });
+            return Err(MediaError::NoSuchSession {
+                session: self.id.clone(),
+            });
         }
-        *negotiation = Negotiation::Answered { fingerprint: answer.fingerprint };
+        *negotiation = Negotiation::Answered {
+            fingerprint: answer.fingerprint,
+        };
         *lock(&self.returns) = Some(returns);
         Ok(())
     }
@@ -268,10 +319,14 @@ impl Peer {
 
     fn add_remote(&self, candidate: &str) -> Result<(), MediaError> {
         if self.remote_candidates.fetch_add(1, Relaxed) >= candidate::MAX_REMOTE {
-            return bad(format!("the session has had {} candidates; more are not taken", candidate::MAX_REMOTE));
+            return bad(format!(
+                "the session has had {} candidates; more are not taken",
+                candidate::MAX_REMOTE
+            ));
         }
         // All lines share the transport of the first; webrtcbin keeps what comes before the answer.
-        self.webrtc.emit_by_name::<()>("add-ice-candidate", &[&AUDIO_LINE, &candidate]);
+        self.webrtc
+            .emit_by_name::<()>("add-ice-candidate", &[&AUDIO_LINE, &candidate]);
         Ok(())
     }
 
@@ -281,7 +336,12 @@ impl Peer {
         if self.certificate_ok.load(Relaxed) {
             return true;
         }
-        let Negotiation::Answered { fingerprint: expected } = *lock(&self.negotiation) else { return false };
+        let Negotiation::Answered {
+            fingerprint: expected,
+        } = *lock(&self.negotiation)
+        else {
+            return false;
+        };
         let ok = remote_certificate(&self.webrtc)
             .and_then(|pem| fingerprint_of(&pem))
             .is_some_and(|shown| shown == expected);
@@ -314,9 +374,15 @@ fn webrtcbin() -> Result<gst::Element, StudioError> {
             package: "gstreamer1.0-plugins-bad",
         })?;
     if gst::ElementFactory::find("nicesrc").is_none() {
-        return Err(StudioError::MissingElement { element: "nicesrc".into(), package: "gstreamer1.0-nice" });
+        return Err(StudioError::MissingElement {
+            element: "nicesrc".into(),
+            package: "gstreamer1.0-nice",
+        });
     }
-    if let Some(rtpbin) = webrtc.downcast_ref::<gst::Bin>().and_then(|b| b.by_name("rtpbin")) {
+    if let Some(rtpbin) = webrtc
+        .downcast_ref::<gst::Bin>()
+        .and_then(|b| b.by_name("rtpbin"))
+    {
         rtpbin.set_property("max-streams", MAX_STREAMS);
         // The decoder of the sound hides what is lost only if it is told of it.
         rtpbin.set_property("do-lost", true);
@@ -354,7 +420,9 @@ fn video_preferences() -> gst::Caps {
         .field("packetization-mode", "1")
         .field("profile-level-id", "42e01f")
         .field("level-asymmetry-allowed", "1");
-    [h264.build(), codec("VP8", 97).build()].into_iter().collect()
+    [h264.build(), codec("VP8", 97).build()]
+        .into_iter()
+        .collect()
 }
 
 /// One line of sound, one of picture, each with a pad: the pads must be there before the offer, what flows into them need not.
@@ -366,13 +434,22 @@ fn add_lines(webrtc: &gst::Element, kind: SessionKind) -> Result<(), StudioError
         SessionKind::Watch => (Sendonly, Sendonly),
     };
     let Some(template) = webrtc.pad_template("sink_%u") else {
-        return Err(StudioError::pipeline("session", "webrtcbin has no pads to send"));
+        return Err(StudioError::pipeline(
+            "session",
+            "webrtcbin has no pads to send",
+        ));
     };
-    for (line, direction, preferences) in
-        [(AUDIO_LINE, audio, audio_preferences()), (VIDEO_LINE, video, video_preferences())]
-    {
-        let Some(pad) = webrtc.request_pad(&template, Some(&format!("sink_{line}")), Some(&preferences)) else {
-            return Err(StudioError::pipeline("session", format!("webrtcbin gave no pad for line {line}")));
+    for (line, direction, preferences) in [
+        (AUDIO_LINE, audio, audio_preferences()),
+        (VIDEO_LINE, video, video_preferences()),
+    ] {
+        let Some(pad) =
+            webrtc.request_pad(&template, Some(&format!("sink_{line}")), Some(&preferences))
+        else {
+            return Err(StudioError::pipeline(
+                "session",
+                format!("webrtcbin gave no pad for line {line}"),
+            ));
         };
         let transceiver = pad.property::<WebRTCRTPTransceiver>("transceiver");
         transceiver.set_property("direction", direction);
@@ -423,7 +500,9 @@ fn fingerprint_of(pem: &str) -> Option<[u8; 32]> {
 pub(super) fn warm_up(ending: &Ending) {
     let Ok(webrtc) = webrtcbin() else { return };
     let pipeline = gst::Pipeline::with_name("session-warm-up");
-    if pipeline.add(&webrtc).is_err() || add_lines(&webrtc, SessionKind::Guest { camera: true }).is_err() {
+    if pipeline.add(&webrtc).is_err()
+        || add_lines(&webrtc, SessionKind::Guest { camera: true }).is_err()
+    {
         return;
     }
     let (done, made) = std::sync::mpsc::channel();
@@ -433,10 +512,20 @@ pub(super) fn warm_up(ending: &Ending) {
             let _ = done.send(offer.is_ok());
         });
         if made.recv_timeout(PATIENCE) != Ok(true) {
-            tracing::warn!("the first offer could not be made: guests may not be able to join");
+            tracing::warn!(
+                "the first offer was not made within 10 s: this machine is overloaded, or its webrtcbin does not work"
+            );
         }
     }
-    for name in ["rtph264depay", "h264parse", "opusdec", "opusenc", "rtph264pay", "rtpopuspay", "capssetter"] {
+    for name in [
+        "rtph264depay",
+        "h264parse",
+        "opusdec",
+        "opusenc",
+        "rtph264pay",
+        "rtpopuspay",
+        "capssetter",
+    ] {
         // Loads the plugin; what is missing is said when it is needed.
         let _ = gst::ElementFactory::make(name).build();
     }

@@ -27,7 +27,10 @@ pub(super) struct Returns {
 
 impl Returns {
     pub fn start(peer: &Peer, answer: &Answer) -> Result<Returns, StudioError> {
-        let mut returns = Returns { picture: None, sources: Vec::new() };
+        let mut returns = Returns {
+            picture: None,
+            sources: Vec::new(),
+        };
         if let Some(down) = answer.audio {
             returns.sound(peer, down)?;
         }
@@ -70,11 +73,15 @@ impl Returns {
             let (feed, vitals) = (std::sync::Arc::downgrade(feed), peer.vitals.clone());
             // A keyframe request ends here, where the pipeline ends, and is carried to the encoder by hand.
             pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
-                let Some(gst::PadProbeData::Event(event)) = &info.data else { return gst::PadProbeReturn::Ok };
+                let Some(gst::PadProbeData::Event(event)) = &info.data else {
+                    return gst::PadProbeReturn::Ok;
+                };
                 if !gst_video::ForceKeyUnitEvent::is(event) {
                     return gst::PadProbeReturn::Ok;
                 }
-                vitals.keyframes_asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                vitals
+                    .keyframes_asked
+                    .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 if let Some(feed) = feed.upgrade() {
                     feed.request_keyframe();
                 }
@@ -109,7 +116,11 @@ impl Returns {
         let payloader = make("rtpopuspay", "gstreamer1.0-plugins-good")?;
         payloader.set_property("pt", u32::from(down.payload));
         payloader.set_property("mtu", MTU);
-        join(peer, &[appsrc.clone().upcast(), convert, encoder, payloader], AUDIO_LINE)?;
+        join(
+            peer,
+            &[appsrc.clone().upcast(), convert, encoder, payloader],
+            AUDIO_LINE,
+        )?;
         peer.slot.sound_out.set(Some(appsrc.clone()));
         self.sources.push(appsrc);
         Ok(())
@@ -124,7 +135,11 @@ impl Returns {
 }
 
 fn source() -> gst_app::AppSrc {
-    gst_app::AppSrc::builder().is_live(true).format(gst::Format::Time).min_latency(0).build()
+    gst_app::AppSrc::builder()
+        .is_live(true)
+        .format(gst::Format::Time)
+        .min_latency(0)
+        .build()
 }
 
 fn join(peer: &Peer, chain: &[gst::Element], line: u32) -> Result<(), StudioError> {
@@ -133,7 +148,9 @@ fn join(peer: &Peer, chain: &[gst::Element], line: u32) -> Result<(), StudioErro
     gst::Element::link_many(chain).map_err(|e| broken(&e))?;
     let src = chain.last().and_then(|e| e.static_pad("src"));
     let sink = peer.webrtc.static_pad(&format!("sink_{line}"));
-    let (Some(src), Some(sink)) = (src, sink) else { return Err(broken(&"a pad is missing")) };
+    let (Some(src), Some(sink)) = (src, sink) else {
+        return Err(broken(&"a pad is missing"));
+    };
     src.link(&sink).map_err(|e| broken(&e))?;
     for element in chain.iter().rev() {
         element.sync_state_with_parent().map_err(|e| broken(&e))?;

@@ -33,7 +33,10 @@ const MAX_MEDIA: usize = 8;
 impl<'a> Description<'a> {
     pub fn parse(text: &'a str) -> Result<Description<'a>, String> {
         if text.len() > MAX_BYTES {
-            return Err(format!("the description has {} bytes; {MAX_BYTES} are allowed", text.len()));
+            return Err(format!(
+                "the description has {} bytes; {MAX_BYTES} are allowed",
+                text.len()
+            ));
         }
         let mut description = Description::default();
         let mut lines = 0;
@@ -47,13 +50,20 @@ impl<'a> Description<'a> {
                 return Err(format!("the description has more than {MAX_LINES} lines"));
             }
             if line.len() > MAX_LINE {
-                return Err(format!("line {at} of the description is longer than {MAX_LINE} bytes"));
+                return Err(format!(
+                    "line {at} of the description is longer than {MAX_LINE} bytes"
+                ));
             }
             if line.chars().any(char::is_control) {
-                return Err(format!("line {at} of the description contains a control character"));
+                return Err(format!(
+                    "line {at} of the description contains a control character"
+                ));
             }
-            let Some((kind, value)) = line.split_once('=').filter(|(kind, _)| kind.len() == 1) else {
-                return Err(format!("line {at} of the description is not of the form x=value"));
+            let Some((kind, value)) = line.split_once('=').filter(|(kind, _)| kind.len() == 1)
+            else {
+                return Err(format!(
+                    "line {at} of the description is not of the form x=value"
+                ));
             };
             if lines == 1 && (kind, value) != ("v", "0") {
                 return Err("the description does not begin with v=0".into());
@@ -63,7 +73,8 @@ impl<'a> Description<'a> {
                     if description.media.len() == MAX_MEDIA {
                         return Err(format!("the description has more than {MAX_MEDIA} m-lines"));
                     }
-                    let media = Media::parse(value).ok_or_else(|| format!("the m-line in line {at} can't be read"))?;
+                    let media = Media::parse(value)
+                        .ok_or_else(|| format!("the m-line in line {at} can't be read"))?;
                     description.media.push(media);
                 }
                 "a" => {
@@ -102,7 +113,13 @@ impl<'a> Media<'a> {
         if formats.is_empty() || formats.len() > 256 {
             return None;
         }
-        Some(Media { kind, port, proto, formats, attributes: Vec::new() })
+        Some(Media {
+            kind,
+            port,
+            proto,
+            formats,
+            attributes: Vec::new(),
+        })
     }
 
     pub fn value(&self, name: &str) -> Option<&'a str> {
@@ -110,11 +127,18 @@ impl<'a> Media<'a> {
     }
 
     pub fn values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a str> + 's {
-        self.attributes.iter().filter(move |a| a.name == name).map(|a| a.value)
+        self.attributes
+            .iter()
+            .filter(move |a| a.name == name)
+            .map(|a| a.value)
     }
 
     /// The rest of `a=name:PT rest`, for a payload type.
-    pub fn of_payload<'s>(&'s self, name: &'s str, payload: &'s str) -> impl Iterator<Item = &'a str> + 's {
+    pub fn of_payload<'s>(
+        &'s self,
+        name: &'s str,
+        payload: &'s str,
+    ) -> impl Iterator<Item = &'a str> + 's {
         self.values(name).filter_map(move |value| {
             let (pt, rest) = value.split_once(' ')?;
             (pt == payload).then_some(rest)
@@ -122,7 +146,9 @@ impl<'a> Media<'a> {
     }
 
     pub fn direction(&self) -> Option<Direction> {
-        self.attributes.iter().find_map(|a| Direction::named(a.name))
+        self.attributes
+            .iter()
+            .find_map(|a| Direction::named(a.name))
     }
 }
 

@@ -68,12 +68,16 @@ pub(super) fn of(peer: &Peer) -> SessionHealth {
 /// What the RTP session knows: it counts by stream, ours and theirs.
 fn from_rtp(peer: &Peer, health: &mut SessionHealth) -> Option<()> {
     let rtpbin = peer.webrtc.downcast_ref::<gst::Bin>()?.by_name("rtpbin")?;
-    let session = rtpbin.emit_by_name::<Option<gst::glib::Object>>("get-internal-session", &[&0u32])?;
+    let session =
+        rtpbin.emit_by_name::<Option<gst::glib::Object>>("get-internal-session", &[&0u32])?;
     let stats = session.property::<gst::Structure>("stats");
     #[allow(deprecated)] // GValueArray: what rtpsession gives
     let sources = stats.get::<gst::glib::ValueArray>("source-stats").ok()?;
     let (mut lost, mut received) = (0i64, 0u64);
-    for source in sources.iter().filter_map(|v| v.get::<gst::Structure>().ok()) {
+    for source in sources
+        .iter()
+        .filter_map(|v| v.get::<gst::Structure>().ok())
+    {
         if source.get::<bool>("internal").unwrap_or(false) {
             health.bytes_sent += source.get::<u64>("octets-sent").unwrap_or(0);
         } else {

@@ -94,7 +94,9 @@ impl Vitals {
     }
 
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+        u64::try_from(self.started.elapsed().as_millis())
+            .unwrap_or(u64::MAX)
+            .max(1)
     }
 
     pub fn tell(&self, event: Event) {
@@ -115,7 +117,8 @@ impl Vitals {
         if arrived {
             self.media_ms.store(self.now_ms(), Relaxed);
             // A camera that was promised must show a picture first; once it did, sound alone keeps the session.
-            if self.kind != (SessionKind::Guest { camera: true }) || self.pictures.load(Relaxed) > 0 {
+            if self.kind != (SessionKind::Guest { camera: true }) || self.pictures.load(Relaxed) > 0
+            {
                 self.live();
             }
         }
@@ -123,7 +126,9 @@ impl Vitals {
 
     fn live(&self) {
         if !self.alive.load(Relaxed) && !self.alive.swap(true, Relaxed) {
-            self.tell(Event::Alive { session: self.session.clone() });
+            self.tell(Event::Alive {
+                session: self.session.clone(),
+            });
         }
     }
 
@@ -155,7 +160,9 @@ impl Vitals {
     pub fn fail(&self, reason: impl Into<String>) {
         if !self.closed.load(Relaxed) && self.failed.set(reason.into()).is_ok() {
             // The watch is gone only with the whole studio.
-            let _ = self.calls.send(Call::Failed { session: self.session.clone() });
+            let _ = self.calls.send(Call::Failed {
+                session: self.session.clone(),
+            });
         }
     }
 
@@ -179,31 +186,49 @@ impl Vitals {
         if !self.is_connected() {
             let answered = self.answered_ms.load(Relaxed);
             if answered > 0 && now - answered > CONNECT.as_millis() as u64 {
-                self.fail(format!("no connection came about within {} s of the answer", CONNECT.as_secs()));
+                self.fail(format!(
+                    "no connection came about within {} s of the answer",
+                    CONNECT.as_secs()
+                ));
             } else if answered == 0 && now > self.patience().as_millis() as u64 {
-                self.fail(format!("the offer was not answered within {} s", self.patience().as_secs()));
+                self.fail(format!(
+                    "the offer was not answered within {} s",
+                    self.patience().as_secs()
+                ));
             }
             return;
         }
         let silent = |last: &AtomicU64| now.saturating_sub(last.load(Relaxed));
         if self.kind == SessionKind::Watch {
             if silent(&self.packet_ms) > give_up {
-                self.fail(format!("nothing came from the watcher for {} s", GIVE_UP.as_secs()));
+                self.fail(format!(
+                    "nothing came from the watcher for {} s",
+                    GIVE_UP.as_secs()
+                ));
             }
             return;
         }
         let stall = self.shared.config.sessions.stall_ms;
         let silence = silent(&self.media_ms);
         if silence > stall && self.alive.swap(false, Relaxed) {
-            self.tell(Event::Lost { session: self.session.clone() });
+            self.tell(Event::Lost {
+                session: self.session.clone(),
+            });
         }
         if silence > stall.saturating_add(give_up) {
-            self.fail(format!("nothing that could be decoded came from the guest for {} s", silence / 1000));
+            self.fail(format!(
+                "nothing that could be decoded came from the guest for {} s",
+                silence / 1000
+            ));
         }
     }
 
     fn patience(&self) -> Duration {
-        if self.kind == SessionKind::Watch { ANSWER_WATCH } else { ANSWER_GUEST }
+        if self.kind == SessionKind::Watch {
+            ANSWER_WATCH
+        } else {
+            ANSWER_GUEST
+        }
     }
 
     fn measure(&self, now: u64, before: &mut Before) {
@@ -212,12 +237,20 @@ impl Vitals {
             return;
         }
         let rate = |count: u64, was: u64| count.saturating_sub(was).saturating_mul(1000) / elapsed;
-        let (pictures, units, bytes) =
-            (self.pictures.load(Relaxed), self.units.load(Relaxed), self.bytes.load(Relaxed));
+        let (pictures, units, bytes) = (
+            self.pictures.load(Relaxed),
+            self.units.load(Relaxed),
+            self.bytes.load(Relaxed),
+        );
         let kbps = rate(bytes, before.bytes) / 125;
-        let limit = (u64::from(self.shared.config.sessions.up.max_kbps) * MAX_KBPS_FACTOR).max(MIN_FLOOD_KBPS);
+        let limit = (u64::from(self.shared.config.sessions.up.max_kbps) * MAX_KBPS_FACTOR)
+            .max(MIN_FLOOD_KBPS);
         let units_per_s = rate(units, before.units);
-        let floods = if kbps > limit || units_per_s > MAX_UNITS_PER_S { before.floods + 1 } else { 0 };
+        let floods = if kbps > limit || units_per_s > MAX_UNITS_PER_S {
+            before.floods + 1
+        } else {
+            0
+        };
         // One second may be a burst after a stall.
         if floods == 2 {
             self.fail(format!(
@@ -225,7 +258,14 @@ impl Vitals {
             ));
         }
         let fps = pictures.saturating_sub(before.pictures) as f32 * 1000.0 / elapsed as f32;
-        *before =
-            Before { at_ms: now, pictures, units, bytes, floods, fps, kbps: u32::try_from(kbps).unwrap_or(u32::MAX) };
+        *before = Before {
+            at_ms: now,
+            pictures,
+            units,
+            bytes,
+            floods,
+            fps,
+            kbps: u32::try_from(kbps).unwrap_or(u32::MAX),
+        };
     }
 }

@@ -24,7 +24,9 @@ pub(super) fn run(registry: &Weak<Registry>, calls: &Receiver<Call>) {
     let mut rates: HashMap<String, Before> = HashMap::new();
     loop {
         let call = calls.recv_timeout(due.saturating_duration_since(Instant::now()));
-        let Some(registry) = registry.upgrade() else { return };
+        let Some(registry) = registry.upgrade() else {
+            return;
+        };
         match call {
             Ok(Call::Failed { session }) => fail(&registry, &session),
             Err(RecvTimeoutError::Timeout) => {
@@ -46,7 +48,11 @@ fn look(registry: &Registry, rates: &mut HashMap<String, Before>) {
     }
     let over: Vec<_> = {
         let mut ended = lock(&registry.ended);
-        let over = ended.iter().filter(|(_, at)| at.elapsed() > KEEP_SLOT).map(|(id, _)| id.clone()).collect();
+        let over = ended
+            .iter()
+            .filter(|(_, at)| at.elapsed() > KEEP_SLOT)
+            .map(|(id, _)| id.clone())
+            .collect();
         ended.retain(|_, at| at.elapsed() <= KEEP_SLOT);
         over
     };
@@ -56,11 +62,16 @@ fn look(registry: &Registry, rates: &mut HashMap<String, Before>) {
 }
 
 fn fail(registry: &Arc<Registry>, id: &str) {
-    let Some(session) = lock(&registry.open).remove(id) else { return };
+    let Some(session) = lock(&registry.open).remove(id) else {
+        return;
+    };
     let reason = session.vitals.failure().unwrap_or("unknown").to_owned();
     tracing::warn!(session = id, reason, "a session failed");
     lock(&registry.ended).insert(id.to_owned(), Instant::now());
     session.vitals.close();
     registry.end(session);
-    registry.shared.tell(Event::Failed { session: id.to_owned(), reason });
+    registry.shared.tell(Event::Failed {
+        session: id.to_owned(),
+        reason,
+    });
 }

@@ -45,7 +45,10 @@ impl Show {
         let (events, heard) = tokio::sync::mpsc::unbounded_channel();
         let studio = Studio::start(config, events).unwrap();
         let mut show = Show { studio, heard };
-        show.until("the programme moves", |e| matches!(e, Event::Moving).then_some(())).await;
+        show.until("the programme moves", |e| {
+            matches!(e, Event::Moving).then_some(())
+        })
+        .await;
         show
     }
 
@@ -59,7 +62,9 @@ impl Show {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("waited in vain until {what}"))
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("waited in vain until {what}"))
     }
 
     pub async fn until_recording(&mut self) {
@@ -75,7 +80,11 @@ impl Show {
         self.studio.stop_record();
         let error = self
             .until("the recording is whole", |e| match e {
-                Event::Record(r) if matches!(r.state, OutputState::Stopped | OutputState::Failed) => Some(r.error.clone()),
+                Event::Record(r)
+                    if matches!(r.state, OutputState::Stopped | OutputState::Failed) =>
+                {
+                    Some(r.error.clone())
+                }
                 _ => None,
             })
             .await;
@@ -122,7 +131,12 @@ pub fn seat(seat: u8, source: Source, rect: Rect) -> SceneSeat {
 /// The n-th quarter of the canvas: top left, top right, bottom left, bottom right.
 pub fn quarter(n: i32) -> Rect {
     let (w, h) = (WIDTH / 2, HEIGHT / 2);
-    Rect { x: n % 2 * w as i32, y: n / 2 * h as i32, w, h }
+    Rect {
+        x: n % 2 * w as i32,
+        y: n / 2 * h as i32,
+        w,
+        h,
+    }
 }
 
 pub fn scene(seats: Vec<SceneSeat>) -> Scene {
@@ -140,8 +154,15 @@ impl Guest {
     /// `yuv` is the colour, or noise if `None`.
     pub fn new(studio: &Studio, id: &str, yuv: Option<[u8; 3]>, hz: f32) -> Guest {
         let slot = studio.shared().slots.add(session(id));
-        let (frozen, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let guest = Guest { slot: slot.clone(), frozen: frozen.clone(), stop: stop.clone() };
+        let (frozen, stop) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let guest = Guest {
+            slot: slot.clone(),
+            frozen: frozen.clone(),
+            stop: stop.clone(),
+        };
         std::thread::spawn(move || {
             let mut due = Instant::now();
             let mut random = 1u32;
@@ -170,7 +191,9 @@ impl Drop for Guest {
 }
 
 pub fn picture(yuv: Option<[u8; 3]>, random: &mut u32) -> gst::Sample {
-    let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, 160, 96).build().unwrap();
+    let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, 160, 96)
+        .build()
+        .unwrap();
     let mut data = vec![0u8; info.size()];
     let luma = 160 * 96;
     match yuv {
@@ -184,25 +207,40 @@ pub fn picture(yuv: Option<[u8; 3]>, random: &mut u32) -> gst::Sample {
             *x = (*random >> 24) as u8;
         }),
     }
-    gst::Sample::builder().buffer(&gst::Buffer::from_slice(data)).caps(&info.to_caps().unwrap()).build()
+    gst::Sample::builder()
+        .buffer(&gst::Buffer::from_slice(data))
+        .caps(&info.to_caps().unwrap())
+        .build()
 }
 
 /// Interleaved stereo at -20 dBFS.
 pub fn tone(from: u64, frames: u64, hz: f32) -> Vec<f32> {
     (from..from + frames)
         .flat_map(|n| {
-            let x = 0.1 * (std::f64::consts::TAU * f64::from(hz) * n as f64 / 48_000.0).sin() as f32;
+            let x =
+                0.1 * (std::f64::consts::TAU * f64::from(hz) * n as f64 / 48_000.0).sin() as f32;
             [x, x]
         })
         .collect()
 }
 
-/// Level of one frequency in mono samples at 48 kHz, in dB of full scale (Goertzel, with a Hann window against leakage).
+/// Level of one frequency in mono samples at 48 kHz, in dB of full scale: the median of windows of 100 ms. A window hears
+/// 10 Hz to both sides, since the queues of a loaded machine play up to 1000 ppm faster or slower.
 pub fn level_db(samples: &[f32], hz: f64) -> f64 {
+    let mut levels: Vec<f64> = samples
+        .chunks_exact(4800)
+        .map(|window| goertzel_db(window, hz))
+        .collect();
+    levels.sort_by(f64::total_cmp);
+    levels[levels.len() / 2]
+}
+
+fn goertzel_db(samples: &[f32], hz: f64) -> f64 {
     let n = samples.len() as f64;
     let w = std::f64::consts::TAU * hz / 48_000.0;
     let (mut a, mut b) = (0.0, 0.0);
     for (i, x) in samples.iter().enumerate() {
+        // Hann, against leakage.
         let window = 0.5 - 0.5 * (std::f64::consts::TAU * i as f64 / n).cos();
         (a, b) = (f64::from(*x) * window + 2.0 * w.cos() * a - b, a);
     }
@@ -214,7 +252,16 @@ pub fn level_db(samples: &[f32], hz: f64) -> f64 {
 /// Timestamps of a stream's packets in seconds, as another demuxer sees them. `stream` is `v` or `a`.
 pub fn packets(path: &Path, stream: &str) -> Vec<f64> {
     let out = Command::new("ffprobe")
-        .args(["-v", "error", "-select_streams", stream, "-show_entries", "packet=pts_time", "-of", "csv=p=0"])
+        .args([
+            "-v",
+            "error",
+            "-select_streams",
+            stream,
+            "-show_entries",
+            "packet=pts_time",
+            "-of",
+            "csv=p=0",
+        ])
         .arg(path)
         .output()
         .expect("ffprobe runs: install ffmpeg");
@@ -230,7 +277,12 @@ pub fn assert_unbroken(pts: &[f64], fps: f64) {
     assert!(pts.len() > 2, "only {} packets", pts.len());
     for pair in pts.windows(2) {
         let step = pair[1] - pair[0];
-        assert!((step - 1.0 / fps).abs() < 0.0021, "from {} to {} is {step} s", pair[0], pair[1]);
+        assert!(
+            (step - 1.0 / fps).abs() < 0.0021,
+            "from {} to {} is {step} s",
+            pair[0],
+            pair[1]
+        );
     }
 }
 
@@ -251,8 +303,17 @@ pub fn watch(path: &Path) -> Watched {
          audioresample ! audio/x-raw,format=F32LE,rate=48000,channels=1,layout=interleaved ! appsink name=a sync=false",
         path.display()
     );
-    let pipeline = gst::parse::launch(&launch).unwrap().downcast::<gst::Pipeline>().unwrap();
-    let sink = |name| pipeline.by_name(name).unwrap().downcast::<gst_app::AppSink>().unwrap();
+    let pipeline = gst::parse::launch(&launch)
+        .unwrap()
+        .downcast::<gst::Pipeline>()
+        .unwrap();
+    let sink = |name| {
+        pipeline
+            .by_name(name)
+            .unwrap()
+            .downcast::<gst_app::AppSink>()
+            .unwrap()
+    };
     let (v, a) = (sink("v"), sink("a"));
     pipeline.set_state(gst::State::Playing).unwrap();
     let sound = std::thread::spawn(move || {
@@ -261,7 +322,10 @@ pub fn watch(path: &Path) -> Watched {
             let buffer = sample.buffer().unwrap();
             from.get_or_insert(seconds(buffer));
             let map = buffer.map_readable().unwrap();
-            sound.extend(map.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+            sound.extend(
+                map.chunks_exact(4)
+                    .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+            );
         }
         (sound, from.unwrap_or(0.0))
     });
@@ -272,7 +336,11 @@ pub fn watch(path: &Path) -> Watched {
     }
     let (sound, sound_from) = sound.join().unwrap();
     pipeline.set_state(gst::State::Null).unwrap();
-    Watched { pictures, sound, sound_from }
+    Watched {
+        pictures,
+        sound,
+        sound_from,
+    }
 }
 
 fn seconds(buffer: &gst::BufferRef) -> f64 {
@@ -282,7 +350,8 @@ fn seconds(buffer: &gst::BufferRef) -> f64 {
 fn packed(sample: &gst::Sample) -> Vec<u8> {
     use gst_video::VideoFrameExt;
     let info = gst_video::VideoInfo::from_caps(sample.caps().unwrap()).unwrap();
-    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(sample.buffer().unwrap(), &info).unwrap();
+    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(sample.buffer().unwrap(), &info)
+        .unwrap();
     let mut out = Vec::new();
     for p in 0..3u32 {
         let (w, h) = (frame.comp_width(p) as usize, frame.comp_height(p) as usize);
@@ -299,10 +368,16 @@ fn packed(sample: &gst::Sample) -> Vec<u8> {
 pub fn colour(picture: &[u8], rect: Rect) -> [u8; 3] {
     let (w, h) = (WIDTH as usize, HEIGHT as usize);
     let mean = |plane: &[u8], stride: usize, x: usize, y: usize, cw: usize, ch: usize| {
-        let sum: u64 = (y..y + ch).flat_map(|row| &plane[row * stride + x..][..cw]).map(|v| u64::from(*v)).sum();
+        let sum: u64 = (y..y + ch)
+            .flat_map(|row| &plane[row * stride + x..][..cw])
+            .map(|v| u64::from(*v))
+            .sum();
         (sum / (cw * ch) as u64) as u8
     };
-    let (x, y) = (rect.x as usize + rect.w as usize / 4, rect.y as usize + rect.h as usize / 4);
+    let (x, y) = (
+        rect.x as usize + rect.w as usize / 4,
+        rect.y as usize + rect.h as usize / 4,
+    );
     let (cw, ch) = (rect.w as usize / 2, rect.h as usize / 2);
     let (luma, chroma) = picture.split_at(w * h);
     let (u, v) = chroma.split_at(w * h / 4);
@@ -314,5 +389,8 @@ pub fn colour(picture: &[u8], rect: Rect) -> [u8; 3] {
 }
 
 pub fn assert_colour(got: [u8; 3], want: [u8; 3]) {
-    assert!(got.iter().zip(want).all(|(g, w)| g.abs_diff(w) <= 6), "{got:?} is not {want:?}");
+    assert!(
+        got.iter().zip(want).all(|(g, w)| g.abs_diff(w) <= 6),
+        "{got:?} is not {want:?}"
+    );
 }

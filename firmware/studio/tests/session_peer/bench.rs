@@ -32,16 +32,27 @@ pub fn start_with(change: impl Fn(&mut StudioConfig)) -> Bench {
     config.sessions.stall_ms = 1000;
     change(&mut config);
     let (tell, events) = tokio::sync::mpsc::unbounded_channel();
-    Bench { studio: Studio::start(config, tell).unwrap(), events }
+    Bench {
+        studio: Studio::start(config, tell).unwrap(),
+        events,
+    }
 }
 
 impl Bench {
     pub async fn next(&mut self) -> Event {
-        tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("an event in time").unwrap()
+        tokio::time::timeout(PATIENCE, self.events.recv())
+            .await
+            .expect("an event in time")
+            .unwrap()
     }
 
     pub async fn offer(&mut self, id: &str, kind: SessionKind) -> String {
-        self.studio.open(SessionSpec { session: id.into(), kind }).unwrap();
+        self.studio
+            .open(SessionSpec {
+                session: id.into(),
+                kind,
+            })
+            .unwrap();
         loop {
             match self.next().await {
                 Event::Offer { session, sdp } if session == id => return sdp,
@@ -52,7 +63,12 @@ impl Bench {
     }
 
     /// Carries answer and candidates to and fro until `done` of an event or of a message of the peer.
-    pub async fn carry(&mut self, id: &str, peer: &mut PeerProcess, done: impl Fn(Result<&Event, &Value>) -> bool) {
+    pub async fn carry(
+        &mut self,
+        id: &str,
+        peer: &mut PeerProcess,
+        done: impl Fn(Result<&Event, &Value>) -> bool,
+    ) {
         let until = Instant::now() + PATIENCE;
         loop {
             tokio::select! {
@@ -84,7 +100,13 @@ impl Bench {
 
     pub fn health(&self, id: &str) -> Value {
         let sessions = serde_json::to_value(self.studio.health().sessions).unwrap();
-        sessions.as_array().unwrap().iter().find(|s| s["session"] == id).cloned().unwrap_or(Value::Null)
+        sessions
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|s| s["session"] == id)
+            .cloned()
+            .unwrap_or(Value::Null)
     }
 
     pub async fn join(&mut self, id: &str, kind: SessionKind, setup: &Setup) -> PeerProcess {

@@ -36,7 +36,12 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { codec: Codec::H264, width: 320, height: 240, fps: 15 }
+        Setup {
+            codec: Codec::H264,
+            width: 320,
+            height: 240,
+            fps: 15,
+        }
     }
 }
 
@@ -59,7 +64,10 @@ impl PeerProcess {
         let stdout = child.stdout.take().unwrap();
         let (tell, messages) = tokio::sync::mpsc::unbounded_channel();
         std::thread::spawn(move || {
-            for line in std::io::BufReader::new(stdout).lines().map_while(Result::ok) {
+            for line in std::io::BufReader::new(stdout)
+                .lines()
+                .map_while(Result::ok)
+            {
                 if let Some((_, message)) = line.split_once(MARK)
                     && tell.send(serde_json::from_str(message).unwrap()).is_err()
                 {
@@ -67,7 +75,11 @@ impl PeerProcess {
                 }
             }
         });
-        let mut peer = PeerProcess { child, stdin, messages };
+        let mut peer = PeerProcess {
+            child,
+            stdin,
+            messages,
+        };
         peer.say(&json!({
             "offer": offer, "vp8": setup.codec == Codec::Vp8,
             "width": setup.width, "height": setup.height, "fps": setup.fps,
@@ -85,7 +97,11 @@ impl PeerProcess {
     }
 
     pub fn signal(&self, name: &str) {
-        let done = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
+        let done = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.child.id().to_string())
+            .status()
+            .unwrap();
         assert!(done.success());
     }
 
@@ -116,7 +132,9 @@ pub fn run() {
     let (pipeline, webrtc, counts) = answer(&serde_json::from_str(&first).unwrap());
     std::thread::spawn(move || {
         loop {
-            say(&json!({ "pictures": counts.pictures.load(Relaxed), "sounds": counts.sounds.load(Relaxed) }));
+            say(
+                &json!({ "pictures": counts.pictures.load(Relaxed), "sounds": counts.sounds.load(Relaxed) }),
+            );
             std::thread::sleep(Duration::from_millis(200));
         }
     });
@@ -137,10 +155,15 @@ struct Counts {
 
 /// `a=rtpmap:PT NAME/…` of an offered line.
 fn payload_of(media: &gst_sdp::SDPMediaRef, name: &str) -> Option<i32> {
-    media.attributes().filter(|a| a.key() == "rtpmap").find_map(|a| {
-        let (pt, rest) = a.value()?.split_once(' ')?;
-        rest.to_ascii_lowercase().starts_with(&name.to_ascii_lowercase()).then(|| pt.parse().ok())?
-    })
+    media
+        .attributes()
+        .filter(|a| a.key() == "rtpmap")
+        .find_map(|a| {
+            let (pt, rest) = a.value()?.split_once(' ')?;
+            rest.to_ascii_lowercase()
+                .starts_with(&name.to_ascii_lowercase())
+                .then(|| pt.parse().ok())?
+        })
 }
 
 fn answer(setup: &Value) -> (gst::Pipeline, gst::Element, Arc<Counts>) {
@@ -160,15 +183,25 @@ fn answer(setup: &Value) -> (gst::Pipeline, gst::Element, Arc<Counts>) {
     webrtc.connect_closure(
         "on-ice-candidate",
         false,
-        glib::closure!(|_: &gst::Element, _: u32, candidate: &str| say(&json!({ "candidate": candidate }))),
+        glib::closure!(|_: &gst::Element, _: u32, candidate: &str| say(
+            &json!({ "candidate": candidate })
+        )),
     );
     let (got_caps, caps) = mpsc::channel();
     let mut senders = 0;
     for (index, media) in offer.medias().enumerate() {
         let kind = media.media().unwrap();
-        let box_receives = !media.attributes().any(|a| matches!(a.key(), "sendonly" | "inactive"));
+        let box_receives = !media
+            .attributes()
+            .any(|a| matches!(a.key(), "sendonly" | "inactive"));
         let vp8 = setup["vp8"] == true;
-        let name = if kind == "audio" { "OPUS" } else if vp8 { "VP8" } else { "H264" };
+        let name = if kind == "audio" {
+            "OPUS"
+        } else if vp8 {
+            "VP8"
+        } else {
+            "H264"
+        };
         let payload = payload_of(media, name).unwrap();
         let mut preferences = gst::Caps::builder("application/x-rtp")
             .field("media", kind)
@@ -176,18 +209,26 @@ fn answer(setup: &Value) -> (gst::Pipeline, gst::Element, Arc<Counts>) {
             .field("clock-rate", if kind == "audio" { 48_000 } else { 90_000 })
             .field("payload", payload);
         if name == "H264" {
-            preferences = preferences.field("packetization-mode", "1").field("profile-level-id", "42e01f");
+            preferences = preferences
+                .field("packetization-mode", "1")
+                .field("profile-level-id", "42e01f");
         }
         let preferences = preferences.build();
         if !box_receives {
             let receive = WebRTCRTPTransceiverDirection::Recvonly;
-            let transceiver =
-                webrtc.emit_by_name::<WebRTCRTPTransceiver>("add-transceiver", &[&receive, &preferences]);
+            let transceiver = webrtc
+                .emit_by_name::<WebRTCRTPTransceiver>("add-transceiver", &[&receive, &preferences]);
             transceiver.set_property("codec-preferences", &preferences);
             continue;
         }
         let template = webrtc.pad_template("sink_%u").unwrap();
-        let pad = webrtc.request_pad(&template, Some(&format!("sink_{index}")), Some(&preferences)).unwrap();
+        let pad = webrtc
+            .request_pad(
+                &template,
+                Some(&format!("sink_{index}")),
+                Some(&preferences),
+            )
+            .unwrap();
         let transceiver = pad.property::<WebRTCRTPTransceiver>("transceiver");
         transceiver.set_property("codec-preferences", &preferences);
         transceiver.set_property("direction", WebRTCRTPTransceiverDirection::Sendrecv);
@@ -199,7 +240,9 @@ fn answer(setup: &Value) -> (gst::Pipeline, gst::Element, Arc<Counts>) {
         } else {
             let (w, h, fps) = (&setup["width"], &setup["height"], &setup["fps"]);
             let codec = if vp8 {
-                format!("vp8enc deadline=1 cpu-used=8 keyframe-max-dist=3000 target-bitrate=400000 ! rtpvp8pay pt={payload} picture-id-mode=15-bit")
+                format!(
+                    "vp8enc deadline=1 cpu-used=8 keyframe-max-dist=3000 target-bitrate=400000 ! rtpvp8pay pt={payload} picture-id-mode=15-bit"
+                )
             } else {
                 format!(
                     "x264enc tune=zerolatency speed-preset=ultrafast bitrate=400 key-int-max=3000 threads=1 \
@@ -230,10 +273,17 @@ fn answer(setup: &Value) -> (gst::Pipeline, gst::Element, Arc<Counts>) {
         caps.recv_timeout(Duration::from_secs(20)).unwrap();
     }
     let description = WebRTCSessionDescription::new(WebRTCSDPType::Offer, offer);
-    webrtc.emit_by_name::<()>("set-remote-description", &[&description, &None::<gst::Promise>]);
+    webrtc.emit_by_name::<()>(
+        "set-remote-description",
+        &[&description, &None::<gst::Promise>],
+    );
     let bin = webrtc.clone();
     let promise = gst::Promise::with_change_func(move |reply| {
-        let answer = reply.unwrap().unwrap().get::<WebRTCSessionDescription>("answer").unwrap();
+        let answer = reply
+            .unwrap()
+            .unwrap()
+            .get::<WebRTCSessionDescription>("answer")
+            .unwrap();
         say(&json!({ "answer": answer.sdp().as_text().unwrap() }));
         bin.emit_by_name::<()>("set-local-description", &[&answer, &None::<gst::Promise>]);
     });

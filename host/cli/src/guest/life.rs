@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use dais_protocol::{
     Call, Empty, IceCandidateInit, IceServer, Id, MediaAnswer, MediaCandidate, MediaRestart,
-    MediaSet, MicAnswer, MicRequest, Notification, Opened, PersonState, RoomSnapshot, SeatState,
-    Token, VideoWant,
+    MediaSet, MicAnswer, MicRequest, Notification, Opened, PersonState, Reason, RoomSnapshot,
+    SeatState, Token, VideoWant,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -89,6 +89,8 @@ struct Guest {
     user_id: Id,
     setup: PeerSetup,
     muted: bool,
+    /// As it was asked, to be asked again.
+    request: MicRequest,
     session: Option<Session>,
     state: PersonState,
     restart_at: Option<tokio::time::Instant>,
@@ -144,7 +146,7 @@ impl Guest {
             timeout_s,
             camera: !args.no_camera,
         };
-        let opened: Opened = client.ask(Call::MicRequest(request)).await?;
+        let opened: Opened = client.ask(Call::MicRequest(request.clone())).await?;
         lines.tell(
             number,
             Event::Requested {
@@ -185,6 +187,7 @@ impl Guest {
             user_id: credential.user_id,
             setup,
             muted: args.muted,
+            request,
             session: None,
             state: PersonState::Requested,
             restart_at: None,
@@ -221,7 +224,11 @@ impl Guest {
                 },
                 event = next_of(&mut self.session) => self.of_session(event)?,
                 Some(error) = self.failures.recv() => {
-                    self.tell(Event::Error { message: error.to_string() });
+                    // The will was not sent after all: the request is open still.
+                    let open = error.rpc().is_some_and(|e| e.data.reason == Reason::AlreadyPending);
+                    if !open {
+                        self.tell(Event::Error { message: error.to_string() });
+                    }
                     Next::On
                 }
                 () = restart => {
@@ -247,9 +254,14 @@ impl Guest {
             Heard::Lost { why } => self.tell(Event::Disconnected { why }),
             Heard::Connected => {
                 self.tell(Event::Reconnected);
-                // The box heard the will; a session it can build anew says that this guest is back.
-                if self.session.is_some() && self.state != PersonState::Requested {
-                    self.restart();
+                // The box heard the will. It ended a request, which is asked again; and a session that it can build anew says
+                // that a guest with a seat is back.
+                match (&self.state, &self.session) {
+                    (PersonState::Requested, _) => {
+                        self.call(Call::MicRequest(self.request.clone()))
+                    }
+                    (_, Some(_)) => self.restart(),
+                    _ => {}
                 }
             }
             Heard::Refused { why } => return Err(GuestError::Refused(why)),

@@ -5,16 +5,42 @@ use std::process::Command;
 
 /// Presentation times of a stream's packets in seconds, in the order of the file.
 pub fn times(file: &Path, stream: &str) -> Vec<f64> {
-    let text = run("ffprobe", &["-v", "error", "-select_streams", stream, "-show_entries", "packet=pts_time", "-of", "csv=p=0"], file, &[]);
-    String::from_utf8(text).unwrap().lines().filter_map(|line| line.trim_end_matches(',').parse().ok()).collect()
+    let text = run(
+        "ffprobe",
+        &[
+            "-v",
+            "error",
+            "-select_streams",
+            stream,
+            "-show_entries",
+            "packet=pts_time",
+            "-of",
+            "csv=p=0",
+        ],
+        file,
+        &[],
+    );
+    String::from_utf8(text)
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.trim_end_matches(',').parse().ok())
+        .collect()
 }
 
 /// Asserts that no time repeats or goes back, and that no step is longer than `longest` seconds.
 pub fn assert_no_gap(file: &Path, stream: &str, longest: f64) -> usize {
     let times = times(file, stream);
-    assert!(times.len() > 10, "{} has {} packets in {stream}", file.display(), times.len());
+    assert!(
+        times.len() > 10,
+        "{} has {} packets in {stream}",
+        file.display(),
+        times.len()
+    );
     for (a, b) in times.iter().zip(&times[1..]) {
-        assert!(b > a, "a time repeats or goes back in {stream}: {a} then {b}");
+        assert!(
+            b > a,
+            "a time repeats or goes back in {stream}: {a} then {b}"
+        );
         assert!(b - a <= longest, "a gap in {stream}: {a} then {b}");
     }
     times.len()
@@ -29,7 +55,10 @@ impl Frame {
     /// The mean colour of a square of 9 pixels around a point, in parts of the width and height.
     pub fn colour(&self, x: f64, y: f64) -> [u8; 3] {
         let height = self.rgb.len() / 3 / self.width;
-        let (cx, cy) = ((x * self.width as f64) as usize, (y * height as f64) as usize);
+        let (cx, cy) = (
+            (x * self.width as f64) as usize,
+            (y * height as f64) as usize,
+        );
         let mut sum = [0usize; 3];
         for row in cy.saturating_sub(4)..(cy + 5).min(height) {
             for column in cx.saturating_sub(4)..(cx + 5).min(self.width) {
@@ -45,12 +74,70 @@ impl Frame {
 /// All pictures of a recording, scaled to this width.
 pub fn frames(file: &Path, width: usize, height: usize) -> Vec<Frame> {
     let scale = format!("scale={width}:{height}");
-    let raw = run("ffmpeg", &["-v", "error", "-i"], file, &["-vf", &scale, "-pix_fmt", "rgb24", "-f", "rawvideo", "-"]);
-    raw.chunks_exact(width * height * 3).map(|rgb| Frame { width, rgb: rgb.to_vec() }).collect()
+    let raw = run(
+        "ffmpeg",
+        &["-v", "error", "-i"],
+        file,
+        &["-vf", &scale, "-pix_fmt", "rgb24", "-f", "rawvideo", "-"],
+    );
+    raw.chunks_exact(width * height * 3)
+        .map(|rgb| Frame {
+            width,
+            rgb: rgb.to_vec(),
+        })
+        .collect()
 }
 
 fn run(program: &str, before: &[&str], file: &Path, after: &[&str]) -> Vec<u8> {
-    let done = Command::new(program).args(before).arg(file).args(after).output().expect("the tests need the package ffmpeg");
-    assert!(done.status.success(), "{program} cannot read {}: {}", file.display(), String::from_utf8_lossy(&done.stderr));
+    let done = Command::new(program)
+        .args(before)
+        .arg(file)
+        .args(after)
+        .output()
+        .expect("the tests need the package ffmpeg");
+    assert!(
+        done.status.success(),
+        "{program} cannot read {}: {}",
+        file.display(),
+        String::from_utf8_lossy(&done.stderr)
+    );
     done.stdout
+}
+
+/// Whether a tone sounds in each block of 10 ms between its first and its last.
+pub fn tone_present(file: &Path, hz: f64) -> Vec<bool> {
+    const RATE: f64 = 48_000.0;
+    const BLOCK: usize = 480;
+    let raw = run(
+        "ffmpeg",
+        &["-v", "error", "-i"],
+        file,
+        &["-ac", "1", "-ar", "48000", "-f", "f32le", "-"],
+    );
+    let samples: Vec<f64> = raw
+        .chunks_exact(4)
+        .map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])))
+        .collect();
+    let levels: Vec<f64> = samples
+        .chunks_exact(BLOCK)
+        .map(|block| {
+            let (mut re, mut im) = (0.0, 0.0);
+            for (n, sample) in block.iter().enumerate() {
+                let phase = std::f64::consts::TAU * hz * n as f64 / RATE;
+                re += sample * phase.cos();
+                im += sample * phase.sin();
+            }
+            re.hypot(im) / BLOCK as f64
+        })
+        .collect();
+    let mut sorted = levels.clone();
+    sorted.sort_by(f64::total_cmp);
+    let half = sorted[sorted.len() / 2] / 2.0;
+    assert!(half > 0.001, "{} has no tone of {hz} Hz", file.display());
+    let present: Vec<bool> = levels.iter().map(|level| *level > half).collect();
+    let (first, last) = (
+        present.iter().position(|p| *p).unwrap(),
+        present.iter().rposition(|p| *p).unwrap(),
+    );
+    present[first..=last].to_vec()
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod film;
+#[path = "../../../../firmware/broker/tests/common/mosquitto.rs"]
+pub mod mosquitto;
 pub mod wire;
 
 use std::fs;
@@ -29,6 +31,7 @@ pub struct House {
     pub mqtt: String,
     pub code: String,
     settings: String,
+    broker: Option<mosquitto::Mosquitto>,
 }
 
 impl House {
@@ -37,7 +40,27 @@ impl House {
         let data = tempfile::tempdir().unwrap();
         let (daisd, said) = launch(data.path(), settings);
         let text = |key: &str| said[key].as_str().unwrap().to_owned();
-        Self { http: text("http"), mqtt: text("mqtt"), code: text("pairing_code"), daisd, data, settings: settings.to_owned() }
+        Self {
+            http: text("http"),
+            mqtt: text("mqtt"),
+            code: text("pairing_code"),
+            daisd,
+            data,
+            settings: settings.to_owned(),
+            broker: None,
+        }
+    }
+
+    /// The same with a real mosquitto, whose users the box makes.
+    pub async fn start_with_mosquitto(settings: &str) -> Self {
+        let broker = mosquitto::Mosquitto::start("right").await;
+        let external = format!(
+            "[broker]\nmode = \"external\"\nurl = \"mqtt://127.0.0.1:{}\"\nusername = \"box\"\npassword = \"right\"\n",
+            broker.port
+        );
+        let mut house = Self::start(&format!("{external}{settings}"));
+        house.broker = Some(broker);
+        house
     }
 
     /// Starts the box again on the same data, after [`House::kill`].
@@ -72,7 +95,9 @@ impl House {
     }
 
     pub async fn pair(&self) -> Credential {
-        dais_cli::door::pair(&self.http, &self.code, Some("Test".parse().unwrap()), None).await.unwrap()
+        dais_cli::door::pair(&self.http, &self.code, Some("Test".parse().unwrap()), None)
+            .await
+            .unwrap()
     }
 
     pub async fn console(&self) -> Console {
@@ -81,23 +106,38 @@ impl House {
     }
 
     pub async fn console_of(&self, credential: &Credential) -> Console {
-        let (client, heard) = Client::connect(ClientConfig::new(&self.mqtt, credential).unwrap()).await.unwrap();
+        let (client, heard) = Client::connect(ClientConfig::new(&self.mqtt, credential).unwrap())
+            .await
+            .unwrap();
         Console { client, heard }
     }
 
     pub async fn join(&self, console: &Console, name: &str) -> Credential {
-        let invite: Invite = console.client.ask(call("invite.create", serde_json::json!({}))).await.unwrap();
-        dais_cli::door::join(&self.http, invite.invite, name.parse().unwrap(), None).await.unwrap()
+        let invite: Invite = console
+            .client
+            .ask(call("invite.create", serde_json::json!({})))
+            .await
+            .unwrap();
+        dais_cli::door::join(&self.http, invite.invite, name.parse().unwrap(), None)
+            .await
+            .unwrap()
     }
 
     /// Real guests by `dais guest`.
     pub async fn guests(&self, console: &Console, arguments: &[&str]) -> Guests {
-        let invite: Invite = console.client.ask(call("invite.create", serde_json::json!({}))).await.unwrap();
+        let invite: Invite = console
+            .client
+            .ask(call("invite.create", serde_json::json!({})))
+            .await
+            .unwrap();
         Guests::start(&invite.url, arguments)
     }
 
     pub fn recordings(&self) -> Vec<PathBuf> {
-        let mut files: Vec<PathBuf> = fs::read_dir(self.data.path().join("recordings")).unwrap().map(|f| f.unwrap().path()).collect();
+        let mut files: Vec<PathBuf> = fs::read_dir(self.data.path().join("recordings"))
+            .unwrap()
+            .map(|f| f.unwrap().path())
+            .collect();
         files.sort();
         files
     }
@@ -115,12 +155,22 @@ pub fn call(method: &str, params: Value) -> Call {
 }
 
 pub fn signal(pid: u32, name: &str) {
-    assert!(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args([&format!("-{name}"), &pid.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 fn daisd() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_dais")).with_file_name("daisd");
-    assert!(path.exists(), "{} is not built: run `cargo build -p daisd`, as `make test` does", path.display());
+    assert!(
+        path.exists(),
+        "{} is not built: run `cargo build -p daisd`, as `make test` does",
+        path.display()
+    );
     path
 }
 
@@ -130,9 +180,21 @@ fn launch(data: &Path, settings: &str) -> (Child, Value) {
         "[box]\nid = \"dev\"\ndata_dir = {data:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[ice]\nloopback = true\n{settings}"
     );
     fs::write(&file, house).unwrap();
-    let log = fs::OpenOptions::new().create(true).append(true).open(data.join("log")).unwrap();
-    let mut child =
-        Command::new(daisd()).arg("--announce").arg("--config").arg(&file).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let log = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(data.join("log"))
+        .unwrap();
+    let mut child = Command::new(daisd())
+        .arg("--announce")
+        .arg("--config")
+        .arg(&file)
+        .env("MALLOC_ARENA_MAX", "2")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .unwrap();
     let out = child.stdout.take().unwrap();
     let (said, hear) = mpsc::channel();
     std::thread::spawn(move || {
@@ -146,7 +208,10 @@ fn launch(data: &Path, settings: &str) -> (Child, Value) {
         Ok(line) => (child, serde_json::from_str(&line).unwrap()),
         Err(_) => {
             let _ = child.kill();
-            panic!("the box was not ready:\n{}", fs::read_to_string(data.join("log")).unwrap());
+            panic!(
+                "the box was not ready:\n{}",
+                fs::read_to_string(data.join("log")).unwrap()
+            );
         }
     }
 }
@@ -159,27 +224,45 @@ pub struct Console {
 
 impl Console {
     pub async fn ask(&self, method: &str, params: Value) -> Result<Value, dais_protocol::RpcError> {
-        self.client.call(call(method, params)).await.map_err(|error| error.rpc().unwrap_or_else(|| panic!("{method}: {error}")).clone())
+        self.client
+            .call(call(method, params))
+            .await
+            .map_err(|error| {
+                error
+                    .rpc()
+                    .unwrap_or_else(|| panic!("{method}: {error}"))
+                    .clone()
+            })
     }
 
     /// The first thing heard that `pick` takes.
     pub async fn until<T>(&mut self, what: &str, mut pick: impl FnMut(&Heard) -> Option<T>) -> T {
         let search = async {
             loop {
-                let heard = self.heard.recv().await.unwrap_or_else(|| panic!("the connection ended while waiting for {what}"));
+                let heard = self
+                    .heard
+                    .recv()
+                    .await
+                    .unwrap_or_else(|| panic!("the connection ended while waiting for {what}"));
                 if let Some(found) = pick(&heard) {
                     return found;
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+        tokio::time::timeout(PATIENCE, search)
+            .await
+            .unwrap_or_else(|_| panic!("waited in vain for {what}"))
     }
 
     /// Until the room has `n` guests in this state, by name of the state on the wire.
     pub async fn until_seats(&mut self, state: &str, n: usize) -> dais_protocol::RoomSnapshot {
         self.until(&format!("{n} guests {state}"), |heard| match heard {
             Heard::Room(room) => {
-                let count = room.guests.iter().filter(|g| serde_json::to_value(g.state).unwrap() == state).count();
+                let count = room
+                    .guests
+                    .iter()
+                    .filter(|g| serde_json::to_value(g.state).unwrap() == state)
+                    .count();
                 (count == n).then(|| room.clone())
             }
             _ => None,
@@ -190,14 +273,21 @@ impl Console {
     /// Until `pending` has `n` requests; their users, oldest first.
     pub async fn until_pending(&mut self, n: usize) -> Vec<String> {
         self.until(&format!("{n} requests"), |heard| match heard {
-            Heard::Pending(p) if p.requests.len() == n => Some(p.requests.iter().map(|r| r.user_id.to_string()).collect()),
+            Heard::Pending(p) if p.requests.len() == n => {
+                Some(p.requests.iter().map(|r| r.user_id.to_string()).collect())
+            }
             _ => None,
         })
         .await
     }
 
     pub async fn accept(&self, user: &str) {
-        self.ask("mic.respond", serde_json::json!({"user_id": user, "accept": true})).await.unwrap();
+        self.ask(
+            "mic.respond",
+            serde_json::json!({"user_id": user, "accept": true}),
+        )
+        .await
+        .unwrap();
     }
 }
 
@@ -235,7 +325,10 @@ impl Guests {
     pub fn until<T>(&self, what: &str, mut pick: impl FnMut(&Value) -> Option<T>) -> T {
         let end = Instant::now() + PATIENCE;
         loop {
-            let line = self.lines.recv_timeout(end.saturating_duration_since(Instant::now())).unwrap_or_else(|_| panic!("waited in vain for a guest's {what}"));
+            let line = self
+                .lines
+                .recv_timeout(end.saturating_duration_since(Instant::now()))
+                .unwrap_or_else(|_| panic!("waited in vain for a guest's {what}"));
             if let Some(found) = pick(&line) {
                 return found;
             }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use dais_protocol::Credential;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{LastWill, Packet, PubAckReason, PublishProperties, SubscribeReasonCode};
+use rumqttc::v5::mqttbytes::v5::{
+    LastWill, Packet, PubAckReason, PublishProperties, SubscribeReasonCode,
+};
 use rumqttc::v5::{AsyncClient, Event, MqttOptions};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -31,10 +33,14 @@ pub struct Came {
 impl Wire {
     pub async fn connect(house: &House, credential: &Credential) -> Self {
         let role = credential.username.split('-').next().unwrap();
-        let root = format!("dais/v1/{}/{role}/{}", credential.box_id, credential.user_id);
+        let root = format!(
+            "dais/v1/{}/{role}/{}",
+            credential.box_id, credential.user_id
+        );
         let (up, down) = (format!("{root}/up"), format!("{root}/down"));
         let port = house.mqtt.rsplit(':').next().unwrap().parse().unwrap();
-        let mut options = MqttOptions::new(format!("{}-wire", credential.username), "127.0.0.1", port);
+        let mut options =
+            MqttOptions::new(format!("{}-wire", credential.username), "127.0.0.1", port);
         options.set_credentials(&credential.username, &credential.password);
         options.set_max_packet_size(Some(1 << 20));
         options.set_keep_alive(Duration::from_secs(5));
@@ -51,9 +57,22 @@ impl Wire {
                 }
             }
         });
-        let mut wire = Self { mqtt, up, down, packets, task, next: 0 };
-        wire.until("CONNACK", |packet| matches!(packet, Packet::ConnAck(_)).then_some(())).await;
-        assert_eq!(wire.subscribe(&format!("{}/#", wire.down.clone())).await, SubscribeReasonCode::Success(QoS::AtLeastOnce));
+        let mut wire = Self {
+            mqtt,
+            up,
+            down,
+            packets,
+            task,
+            next: 0,
+        };
+        wire.until("CONNACK", |packet| {
+            matches!(packet, Packet::ConnAck(_)).then_some(())
+        })
+        .await;
+        assert_eq!(
+            wire.subscribe(&format!("{}/#", wire.down.clone())).await,
+            SubscribeReasonCode::Success(QoS::AtLeastOnce)
+        );
         wire
     }
 
@@ -68,7 +87,10 @@ impl Wire {
 
     /// Publishes and waits for the broker's word on it.
     pub async fn publish(&mut self, topic: &str, payload: impl Into<Vec<u8>>) -> PubAckReason {
-        self.mqtt.publish(topic, QoS::AtLeastOnce, false, payload.into()).await.unwrap();
+        self.mqtt
+            .publish(topic, QoS::AtLeastOnce, false, payload.into())
+            .await
+            .unwrap();
         self.until("PUBACK", |packet| match packet {
             Packet::PubAck(ack) => Some(ack.reason),
             _ => None,
@@ -78,12 +100,23 @@ impl Wire {
 
     pub async fn send(&mut self, payload: impl Into<Vec<u8>>) {
         let up = self.up.clone();
-        self.mqtt.publish(up, QoS::AtLeastOnce, false, payload.into()).await.unwrap();
+        self.mqtt
+            .publish(up, QoS::AtLeastOnce, false, payload.into())
+            .await
+            .unwrap();
     }
 
-    pub async fn send_with(&mut self, payload: impl Into<Vec<u8>>, retain: bool, properties: PublishProperties) {
+    pub async fn send_with(
+        &mut self,
+        payload: impl Into<Vec<u8>>,
+        retain: bool,
+        properties: PublishProperties,
+    ) {
         let up = self.up.clone();
-        self.mqtt.publish_with_properties(up, QoS::AtLeastOnce, retain, payload.into(), properties).await.unwrap();
+        self.mqtt
+            .publish_with_properties(up, QoS::AtLeastOnce, retain, payload.into(), properties)
+            .await
+            .unwrap();
     }
 
     /// Sends a request with an id of its own and waits for its reply: `result` or `error`.
@@ -94,24 +127,37 @@ impl Wire {
     }
 
     pub async fn ask_as(&mut self, id: &str, method: &str, params: Value) -> Value {
-        self.send(json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string()).await;
+        self.send(
+            json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string(),
+        )
+        .await;
         self.reply(id).await
     }
 
     pub async fn reply(&mut self, id: &str) -> Value {
         let id = id.to_owned();
-        self.came(&format!("the reply to {id}"), move |came| came.body["id"] == id.as_str()).await.body
+        self.came(&format!("the reply to {id}"), move |came| {
+            came.body["id"] == id.as_str()
+        })
+        .await
+        .body
     }
 
     /// The reason in the error of a request.
     pub async fn refused(&mut self, method: &str, params: Value) -> String {
         let reply = self.ask(method, params).await;
-        reply["error"]["data"]["reason"].as_str().unwrap_or_else(|| panic!("{method} was taken: {reply}")).to_owned()
+        reply["error"]["data"]["reason"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{method} was taken: {reply}"))
+            .to_owned()
     }
 
     pub async fn notification(&mut self, method: &str) -> Value {
         let name = method.to_owned();
-        self.came(method, move |came| came.body["method"] == name.as_str()).await.body["params"].clone()
+        self.came(method, move |came| came.body["method"] == name.as_str())
+            .await
+            .body["params"]
+            .clone()
     }
 
     pub async fn came(&mut self, what: &str, want: impl Fn(&Came) -> bool) -> Came {
@@ -120,7 +166,11 @@ impl Wire {
                 let came = Came {
                     topic: String::from_utf8(publish.topic.to_vec()).unwrap(),
                     body: serde_json::from_slice(&publish.payload).ok()?,
-                    correlation: publish.properties.as_ref().and_then(|p| p.correlation_data.as_ref()).map(|data| data.to_vec()),
+                    correlation: publish
+                        .properties
+                        .as_ref()
+                        .and_then(|p| p.correlation_data.as_ref())
+                        .map(|data| data.to_vec()),
                 };
                 want(&came).then_some(came)
             }
@@ -132,18 +182,28 @@ impl Wire {
     async fn until<T>(&mut self, what: &str, mut pick: impl FnMut(Packet) -> Option<T>) -> T {
         let search = async {
             loop {
-                let packet = self.packets.recv().await.unwrap_or_else(|| panic!("the connection ended while waiting for {what}"));
+                let packet = self
+                    .packets
+                    .recv()
+                    .await
+                    .unwrap_or_else(|| panic!("the connection ended while waiting for {what}"));
                 if let Some(found) = pick(packet) {
                     return found;
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+        tokio::time::timeout(PATIENCE, search)
+            .await
+            .unwrap_or_else(|_| panic!("waited in vain for {what}"))
     }
 
     /// Whether the broker ended the connection, in time.
     pub async fn ended(&mut self) -> bool {
-        tokio::time::timeout(PATIENCE, async { while self.packets.recv().await.is_some() {} }).await.is_ok()
+        tokio::time::timeout(PATIENCE, async {
+            while self.packets.recv().await.is_some() {}
+        })
+        .await
+        .is_ok()
     }
 
     /// Goes without a word, as a phone without a network does: the broker sends the will.

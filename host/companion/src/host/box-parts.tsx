@@ -95,7 +95,7 @@ export function HealthLine({ show }: { show: Console }) {
         <ul class="alarms" aria-label={t.alarms}>
           {alarms.map((a) => (
             <li key={a.what}>
-              <strong>{a.what}</strong> {a.advice}
+              <strong>{a.what}:</strong> {a.advice}
             </li>
           ))}
         </ul>

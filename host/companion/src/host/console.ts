@@ -80,7 +80,7 @@ export class Console {
 
   say(text: string, error = false): void {
     const id = (this.#notice += 1);
-    const others = this.notices.peek().filter((n) => n.text !== text).slice(-3);
+    const others = this.notices.peek().filter((n) => n.text !== text).slice(-1);
     this.notices.value = [...others, { id, text, error }];
     if (!error) setTimeout(() => this.dismiss(id), NOTICE_MS);
   }
@@ -144,7 +144,8 @@ export class Console {
       }
       case "alarm": {
         const { what, advice } = told<"alarm">();
-        this.say(`${what} ${advice}`, true);
+        // It stands in the health line for as long as it lasts.
+        this.say(`${what}: ${advice}`);
         return;
       }
       case "room.users_updated":

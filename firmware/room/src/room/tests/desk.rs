@@ -18,7 +18,13 @@ impl Desk {
     /// A room whose guests `a` to … are there and called by their ids.
     pub fn with(max_guests: u8, guests: &[&str]) -> Self {
         let room = Room::new(opening(max_guests));
-        let mut desk = Self { room, now: 1_000, effects: Vec::new(), watch: Watch::default(), sent: 0 };
+        let mut desk = Self {
+            room,
+            now: 1_000,
+            effects: Vec::new(),
+            watch: Watch::default(),
+            sent: 0,
+        };
         guests.iter().for_each(|guest| desk.seen(guest));
         desk
     }
@@ -26,11 +32,16 @@ impl Desk {
     pub fn apply(&mut self, input: Input) {
         let before = self.room.clone();
         self.effects = self.room.apply(input.clone(), self.now);
-        self.watch.step(&before, &input, &self.effects, &self.room).unwrap();
+        self.watch
+            .step(&before, &input, &self.effects, &self.room)
+            .unwrap();
     }
 
     pub fn seen(&mut self, user: &str) {
-        self.apply(Input::Seen { user: id(user), name: name(user) });
+        self.apply(Input::Seen {
+            user: id(user),
+            name: name(user),
+        });
     }
 
     pub fn gone(&mut self, user: &str) {
@@ -40,7 +51,11 @@ impl Desk {
     pub fn call(&mut self, from: Caller, method: &str, params: Value) -> Result<Value, RpcError> {
         self.sent += 1;
         let call = Call::parse(method, Some(params)).unwrap();
-        self.apply(Input::Call { from, id: self.sent.to_string(), call });
+        self.apply(Input::Call {
+            from,
+            id: self.sent.to_string(),
+            call,
+        });
         let reply = self.effects.iter().find_map(|effect| match effect {
             Effect::Reply { result, .. } => Some(result.clone()),
             _ => None,
@@ -107,29 +122,39 @@ impl Desk {
     }
 
     fn to(&self, whom: &Recipient) -> Vec<&Notification> {
-        let told = |effect| match effect {
-            &Effect::Tell { ref to, ref notification, .. } if to == whom => Some(notification),
+        let told = self.effects.iter().filter_map(|effect| match effect {
+            Effect::Tell {
+                to, notification, ..
+            } if to == whom => Some(notification),
             _ => None,
-        };
-        self.effects.iter().filter_map(told).collect()
+        });
+        told.collect()
     }
 
     pub fn opened(&self) -> Vec<&Id> {
-        let opened = |effect| match effect {
-            &Effect::OpenMedia { ref user, .. } => Some(user),
+        let opened = self.effects.iter().filter_map(|effect| match effect {
+            Effect::OpenMedia { user, .. } => Some(user),
             _ => None,
-        };
-        self.effects.iter().filter_map(opened).collect()
+        });
+        opened.collect()
     }
 
     pub fn closed(&self) -> usize {
-        self.effects.iter().filter(|effect| matches!(effect, Effect::CloseMedia { .. })).count()
+        self.effects
+            .iter()
+            .filter(|effect| matches!(effect, Effect::CloseMedia { .. }))
+            .count()
     }
 
     /// This guest in the snapshot.
     pub fn shown(&self, user: &str) -> Option<Value> {
         let snapshot = serde_json::to_value(self.room.snapshot(self.now)).unwrap();
-        snapshot["guests"].as_array().unwrap().iter().find(|guest| guest["user_id"] == user).cloned()
+        snapshot["guests"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|guest| guest["user_id"] == user)
+            .cloned()
     }
 
     pub fn state(&self, user: &str) -> Option<&'static str> {
@@ -147,7 +172,10 @@ impl Desk {
 
     pub fn pending(&self) -> Vec<(String, u64)> {
         let requests = self.room.pending(self.now).requests;
-        requests.into_iter().map(|request| (request.user_id.to_string(), request.expires_in_ms)).collect()
+        requests
+            .into_iter()
+            .map(|request| (request.user_id.to_string(), request.expires_in_ms))
+            .collect()
     }
 }
 
@@ -158,5 +186,7 @@ pub fn refused(result: Result<Value, RpcError>, reason: Reason) {
 
 /// Notifications as the JSON that goes out, without `rev`.
 pub fn json_of(told: &[&Notification]) -> Vec<Value> {
-    told.iter().map(|notification| serde_json::to_value(notification).unwrap()).collect()
+    told.iter()
+        .map(|notification| serde_json::to_value(notification).unwrap())
+        .collect()
 }

@@ -95,14 +95,41 @@ fn refused(answer: &str) -> String {
 #[test]
 fn a_browsers_answer_is_written_anew_with_what_both_sides_have() {
     let answer = check(OFFER, ANSWER).unwrap();
-    assert_eq!(answer.audio, Some(Down { codec: Codec::Opus, payload: 111 }));
-    assert_eq!(answer.video, Some(Down { codec: Codec::H264, payload: 96 }));
+    assert_eq!(
+        answer.audio,
+        Some(Down {
+            codec: Codec::Opus,
+            payload: 111
+        })
+    );
+    assert_eq!(
+        answer.video,
+        Some(Down {
+            codec: Codec::H264,
+            payload: 96
+        })
+    );
     assert_eq!(answer.fingerprint[..2], [0xd9, 0x4d]);
-    assert_eq!(answer.candidates, ["candidate:1 1 UDP 2113937151 192.0.2.5 51000 typ host"]);
-    for kept in ["m=video 9 UDP/TLS/RTP/SAVPF 96 97 98", "a=fmtp:98 apt=96", "a=ssrc-group:FID 4211067280 77", "a=rtcp-fb:96 nack pli", "a=extmap:5 "] {
+    assert_eq!(
+        answer.candidates,
+        ["candidate:1 1 UDP 2113937151 192.0.2.5 51000 typ host"]
+    );
+    for kept in [
+        "m=video 9 UDP/TLS/RTP/SAVPF 96 97 98",
+        "a=fmtp:98 apt=96",
+        "a=ssrc-group:FID 4211067280 77",
+        "a=rtcp-fb:96 nack pli",
+        "a=extmap:5 ",
+    ] {
         assert!(answer.sdp.contains(kept), "{kept}: {}", answer.sdp);
     }
-    for dropped in ["goog-remb", "transport-cc\r", "msid", "candidate", "a=rtcp-fb:97 nack\r"] {
+    for dropped in [
+        "goog-remb",
+        "transport-cc\r",
+        "msid",
+        "candidate",
+        "a=rtcp-fb:97 nack\r",
+    ] {
         assert!(!answer.sdp.contains(dropped), "{dropped}: {}", answer.sdp);
     }
 }
@@ -110,7 +137,13 @@ fn a_browsers_answer_is_written_anew_with_what_both_sides_have() {
 #[test]
 fn the_codec_that_the_answer_names_first_is_sent() {
     let answer = check(OFFER, &ANSWER.replace("SAVPF 96 97 98", "SAVPF 97 96 98")).unwrap();
-    assert_eq!(answer.video, Some(Down { codec: Codec::Vp8, payload: 97 }));
+    assert_eq!(
+        answer.video,
+        Some(Down {
+            codec: Codec::Vp8,
+            payload: 97
+        })
+    );
     let answer = check(OFFER, &ANSWER.replace("SAVPF 96 97 98", "SAVPF 97")).unwrap();
     assert!(answer.sdp.contains("SAVPF 97\r\n"), "{}", answer.sdp);
 }
@@ -135,47 +168,109 @@ fn each_thing_that_is_wrong_in_an_answer_is_named() {
         (refused("v=1\n"), "v=0"),
         (refused("v=0\ns=-\nt=0 0\n"), "0 m-lines"),
         (refused(&"a=x\n".repeat(20_000)), "65536"),
-        (refused(&format!("v=0\n{}", "a=x\n".repeat(3000))), "2000 lines"),
+        (
+            refused(&format!("v=0\n{}", "a=x\n".repeat(3000))),
+            "2000 lines",
+        ),
         (refused(&format!("v=0\na={}", "x".repeat(3000))), "2048"),
         (refused(&ANSWER[..video]), "1 m-lines, the offer has 2"),
-        (refused(&format!("{ANSWER}m=application 9 UDP/DTLS/SCTP webrtc-datachannel\n")), "3 m-lines"),
-        (change("a=setup:active", "a=setup:active\0"), "control character"),
+        (
+            refused(&format!(
+                "{ANSWER}m=application 9 UDP/DTLS/SCTP webrtc-datachannel\n"
+            )),
+            "3 m-lines",
+        ),
+        (
+            change("a=setup:active", "a=setup:active\0"),
+            "control character",
+        ),
         (change("m=audio 9 ", "m=audio nine "), "m-line in line"),
         (change("m=audio", "m=text"), "kind is \"text\""),
         (change("m=video 9", "m=video 0"), "rejects"),
-        (change("UDP/TLS/RTP/SAVPF 111", "RTP/AVP 111"), "transport \"RTP/AVP\""),
-        (change("a=group:BUNDLE audio0 video1", "a=group:BUNDLE audio0"), "lacks the mid \"video1\""),
-        (change("a=group:BUNDLE audio0 video1\n", ""), "no a=group:BUNDLE"),
-        (change("a=mid:video1", "a=mid:video2"), "mid is not \"video1\""),
+        (
+            change("UDP/TLS/RTP/SAVPF 111", "RTP/AVP 111"),
+            "transport \"RTP/AVP\"",
+        ),
+        (
+            change("a=group:BUNDLE audio0 video1", "a=group:BUNDLE audio0"),
+            "lacks the mid \"video1\"",
+        ),
+        (
+            change("a=group:BUNDLE audio0 video1\n", ""),
+            "no a=group:BUNDLE",
+        ),
+        (
+            change("a=mid:video1", "a=mid:video2"),
+            "mid is not \"video1\"",
+        ),
         (change("a=mid:video1\n", ""), "mid is not \"video1\""),
         (everywhere("a=ice-ufrag:EEtu\n", ""), "no a=ice-ufrag"),
         (everywhere("EEtu", "E"), "ice-ufrag is not"),
         (everywhere("EEtu", "EE u"), "ice-ufrag is not"),
-        (everywhere("a=ice-pwd:asd88fgpdd777uzjYhagZg12\n", ""), "no a=ice-pwd"),
-        (everywhere("asd88fgpdd777uzjYhagZg12", "short"), "ice-pwd is not"),
-        (everywhere("a=fingerprint:", "a=thumbprint:"), "no a=fingerprint"),
+        (
+            everywhere("a=ice-pwd:asd88fgpdd777uzjYhagZg12\n", ""),
+            "no a=ice-pwd",
+        ),
+        (
+            everywhere("asd88fgpdd777uzjYhagZg12", "short"),
+            "ice-pwd is not",
+        ),
+        (
+            everywhere("a=fingerprint:", "a=thumbprint:"),
+            "no a=fingerprint",
+        ),
         (everywhere("sha-256", "sha-1"), "sha-256"),
         (everywhere("D9:4D:", "D9:"), "32 hexadecimal"),
         (everywhere("D9:4D:", "D9:4D:00:"), "32 hexadecimal"),
         (everywhere("D9:4D:", "+9:4D:"), "32 hexadecimal"),
-        (everywhere("a=setup:active", "a=setup:actpass"), "must be active or passive"),
+        (
+            everywhere("a=setup:active", "a=setup:actpass"),
+            "must be active or passive",
+        ),
         (everywhere("a=setup:active\n", ""), "no a=setup"),
         (everywhere("a=rtcp-mux\n", ""), "rtcp-mux"),
-        (change("SAVPF 111", "SAVPF 0"), "payload type 0 was not offered"),
-        (change("SAVPF 111", "SAVPF x"), "payload type x was not offered"),
+        (
+            change("SAVPF 111", "SAVPF 0"),
+            "payload type 0 was not offered",
+        ),
+        (
+            change("SAVPF 111", "SAVPF x"),
+            "payload type x was not offered",
+        ),
         (change("SAVPF 96 97 98", "SAVPF 98"), "none of the codecs"),
         (change("SAVPF 96 97 98", "SAVPF 96 96"), "stands twice"),
-        (change("a=rtpmap:96 H264", "a=rtpmap:96 VP9"), "is not H264/90000"),
-        (change("a=rtpmap:111 opus/48000/2", "a=rtpmap:111 opus/48000"), "is not OPUS/48000/2"),
-        (change("a=fmtp:98 apt=96", "a=fmtp:98 apt=97"), "do not belong to 96"),
+        (
+            change("a=rtpmap:96 H264", "a=rtpmap:96 VP9"),
+            "is not H264/90000",
+        ),
+        (
+            change("a=rtpmap:111 opus/48000/2", "a=rtpmap:111 opus/48000"),
+            "is not OPUS/48000/2",
+        ),
+        (
+            change("a=fmtp:98 apt=96", "a=fmtp:98 apt=97"),
+            "do not belong to 96",
+        ),
         (change("a=fmtp:98 apt=96\n", ""), "do not belong to 96"),
-        (change("packetization-mode=1;", "packetization-mode=0;"), "packetization-mode=1"),
+        (
+            change("packetization-mode=1;", "packetization-mode=0;"),
+            "packetization-mode=1",
+        ),
         (change("a=ssrc:77 ", "a=ssrc:-1 "), "no number"),
-        (change("a=ssrc:77 cname:x", "a=ssrc:1015220662 cname:x"), "two m-lines"),
+        (
+            change("a=ssrc:77 cname:x", "a=ssrc:1015220662 cname:x"),
+            "two m-lines",
+        ),
         (change("FID 4211067280 77", "FID 77 77"), "does not pair"),
-        (change("FID 4211067280 77", "FID 4211067280 78"), "does not pair"),
+        (
+            change("FID 4211067280 77", "FID 4211067280 78"),
+            "does not pair",
+        ),
         (change("FID 4211067280 77", "FID 4211067280"), "not a pair"),
-        (change("192.0.2.5 51000", "example.com 51000"), "neither an IP address"),
+        (
+            change("192.0.2.5 51000", "example.com 51000"),
+            "neither an IP address",
+        ),
     ] {
         assert!(error.contains(what), "expected \"{what}\", got \"{error}\"");
     }
@@ -184,14 +279,23 @@ fn each_thing_that_is_wrong_in_an_answer_is_named() {
 #[test]
 fn an_answer_that_takes_what_was_not_offered_is_refused() {
     let watch = OFFER.replace("a=sendrecv", "a=sendonly");
-    assert!(check(&watch, ANSWER).unwrap_err().contains("sendrecv is no answer to sendonly"));
+    assert!(
+        check(&watch, ANSWER)
+            .unwrap_err()
+            .contains("sendrecv is no answer to sendonly")
+    );
     assert!(check(&watch, &ANSWER.replace("a=sendrecv", "a=recvonly")).is_ok());
     assert!(check(&watch, &ANSWER.replace("a=sendrecv", "a=inactive")).is_ok());
 }
 
 /// Lines of the answer lost, doubled, swapped, and bytes changed anywhere.
 fn mutated() -> impl Strategy<Value = String> {
-    let change = (0..5u8, any::<prop::sample::Index>(), any::<prop::sample::Index>(), "\\PC{0,12}");
+    let change = (
+        0..5u8,
+        any::<prop::sample::Index>(),
+        any::<prop::sample::Index>(),
+        "\\PC{0,12}",
+    );
     prop::collection::vec(change, 1..6).prop_map(|changes| {
         let mut lines: Vec<String> = ANSWER.lines().map(str::to_owned).collect();
         for (kind, at, other, text) in changes {

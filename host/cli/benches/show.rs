@@ -1,0 +1,182 @@
+//! What a show costs and how quick the box is, from one run on this machine: `make bench`.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../tests/house/mod.rs"]
+mod house;
+
+use std::time::{Duration, Instant};
+
+use dais_cli::client::{Client, ClientConfig, Heard};
+use dais_protocol::Credential;
+use house::{Console, House, call};
+use serde_json::json;
+
+const SHOW: Duration = Duration::from_secs(30);
+/// Below the 20 requests a second that the box allows a client.
+const PACE: Duration = Duration::from_millis(60);
+const CALLS: usize = 60;
+const ROUNDS: usize = 3;
+
+fn main() {
+    // `cargo test --benches` compiles and starts this; only `cargo bench` shall wait for it.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(async {
+            println!("machine: {}", machine());
+            round_trips().await;
+            show().await;
+        });
+}
+
+fn machine() -> String {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu.lines().find_map(|line| {
+        line.strip_prefix("model name")?
+            .split_once(": ")
+            .map(|(_, name)| name.to_owned())
+    });
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    format!(
+        "{} cores of {}, load {}",
+        cores,
+        model.unwrap_or_default(),
+        load.split(' ').next().unwrap_or("?")
+    )
+}
+
+async fn round_trips() {
+    let house = House::start(house::SMALL);
+    let console = house.console().await;
+    let mut crowd = Vec::new();
+    for size in [1usize, 100, 1000] {
+        while crowd.len() + 1 < size {
+            let credential = house.join(&console, "Crowd").await;
+            crowd.push(connect(&house, &credential).await);
+            // Invites are made by the console, at its rate.
+            tokio::time::sleep(PACE).await;
+        }
+        let mut times = Vec::new();
+        for _ in 0..CALLS {
+            let start = Instant::now();
+            console
+                .client
+                .call(call("layout.set", json!({"layout": "grid"})))
+                .await
+                .unwrap();
+            times.push(start.elapsed());
+            tokio::time::sleep(PACE).await;
+        }
+        report(
+            &format!("command round trip, journalled, {size} clients"),
+            times,
+        );
+    }
+}
+
+async fn connect(house: &House, credential: &Credential) -> Client {
+    let (client, mut heard) = Client::connect(ClientConfig::new(&house.mqtt, credential).unwrap())
+        .await
+        .unwrap();
+    tokio::spawn(async move { while heard.recv().await.is_some() {} });
+    client
+}
+
+async fn show() {
+    let house = House::start("");
+    let mut console = house.console().await;
+    let mut on_air = Vec::new();
+    for round in 0..ROUNDS {
+        let guests = house.guests(&console, &["--count", "9"]).await;
+        let users = console.until_pending(9).await;
+        let mut connected = 0;
+        guests.until("nine connections", |line| {
+            connected += usize::from(line["event"] == "connected");
+            (connected >= early_sessions()).then_some(())
+        });
+        for (n, user) in users.iter().enumerate() {
+            let start = Instant::now();
+            console.accept(user).await;
+            console.until_seats("on_air", n + 1).await;
+            on_air.push(start.elapsed());
+        }
+        if round + 1 == ROUNDS {
+            cost(&house, &mut console).await;
+        }
+        for user in &users {
+            console
+                .ask("mic.disconnect", json!({"user_id": user}))
+                .await
+                .unwrap();
+        }
+        console.until_seats("on_air", 0).await;
+    }
+    // The first requests are offered a session while they wait; the others only when they are accepted.
+    report("accept to on air, of nine who ask at once", on_air);
+}
+
+/// Requests that get a session before they are accepted.
+fn early_sessions() -> usize {
+    4
+}
+
+async fn cost(house: &House, console: &mut Console) {
+    let start = (Instant::now(), busy(house.pid()));
+    let mut health = None;
+    while start.0.elapsed() < SHOW {
+        health = Some(
+            console
+                .until("health", |heard| match heard {
+                    Heard::Health(health) => Some(health.clone()),
+                    _ => None,
+                })
+                .await,
+        );
+    }
+    let health = health.unwrap();
+    let cores = (busy(house.pid()) - start.1).as_secs_f64() / start.0.elapsed().as_secs_f64();
+    println!(
+        "ten-person show, 1080p30, nine 640x360 guests: {cores:.2} cores, {} MB, {:.1} frames a second",
+        health.memory_bytes >> 20,
+        health.fps
+    );
+    for (stage, latency) in &health.latency {
+        println!(
+            "host path, {stage}: p50 {:.1} ms, p99 {:.1} ms",
+            latency.p50_ms, latency.p99_ms
+        );
+    }
+    println!("dropped since the start: {:?}", health.dropped);
+}
+
+/// User and system time of a process; /proc counts in hundredths of a second.
+fn busy(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat
+        .rsplit_once(')')
+        .unwrap()
+        .1
+        .split_whitespace()
+        .collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10)
+}
+
+fn report(what: &str, mut times: Vec<Duration>) {
+    times.sort();
+    let at = |part: f64| {
+        times[((times.len() - 1) as f64 * part).round() as usize].as_secs_f64() * 1000.0
+    };
+    println!(
+        "{what}: p50 {:.1} ms, p95 {:.1} ms, max {:.1} ms of {}",
+        at(0.5),
+        at(0.95),
+        at(1.0),
+        times.len()
+    );
+}

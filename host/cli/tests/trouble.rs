@@ -1,0 +1,202 @@
+//! One bad guest costs nobody else anything; and many guests leave nothing behind.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod house;
+
+use std::fs;
+
+use house::film;
+use house::wire::Wire;
+use house::{House, SMALL};
+use serde_json::json;
+
+/// One at a time: they measure.
+static STAGE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_who_freezes_floods_sends_garbage_or_dies_costs_the_others_nothing() {
+    let _stage = STAGE.lock().await;
+    let house = House::start(&format!("[capture]\naudio = \"none\"\n{SMALL}"));
+    let mut console = house.console().await;
+    let _good = house
+        .guests(&console, &["--name", "Good", "--audio", "test:tone=700"])
+        .await;
+    let good = console.until_pending(1).await.remove(0);
+    console.accept(&good).await;
+    let bad = house
+        .guests(&console, &["--name", "Bad", "--audio", "test:tone=2100"])
+        .await;
+    let user = console.until_pending(1).await.remove(0);
+    console.accept(&user).await;
+    console.until_seats("on_air", 2).await;
+    console.ask("record.start", json!({})).await.unwrap();
+    console
+        .until("a live recording", |heard| match heard {
+            dais_cli::client::Heard::Outputs(o)
+                if o.record.state == dais_protocol::OutputState::Live =>
+            {
+                Some(())
+            }
+            _ => None,
+        })
+        .await;
+
+    house::signal(bad.process.id(), "STOP");
+    console.until_seats("reconnecting", 1).await;
+    house::signal(bad.process.id(), "CONT");
+    console.until_seats("on_air", 2).await;
+
+    let mut rude = Wire::connect(&house, &house.join(&console, "Rude").await).await;
+    rude.ask("mic.request", json!({})).await;
+    let offer = rude.notification("media.offer").await;
+    for n in 0..15 {
+        let sdp = offer["sdp"]
+            .as_str()
+            .unwrap()
+            .replace("a=", &"x=".repeat(n));
+        assert_eq!(
+            rude.refused(
+                "media.answer",
+                json!({"session": offer["session"], "sdp": sdp})
+            )
+            .await,
+            "bad_media"
+        );
+    }
+    for n in 0..2000 {
+        rude.send(
+            json!({"jsonrpc": "2.0", "id": format!("f{n}"), "method": "mic.cancel"}).to_string(),
+        )
+        .await;
+    }
+    // The broker may end such a connection; the box must not.
+    house::signal(bad.process.id(), "KILL");
+    console.until_seats("reconnecting", 1).await;
+    let room = console.until_seats("reconnecting", 0).await;
+    assert_eq!(room.guests.len(), 1);
+    assert_eq!(room.guests[0].user_id.as_str(), good);
+    console.ask("record.stop", json!({})).await.unwrap();
+    console
+        .until("the end of the recording", |heard| match heard {
+            dais_cli::client::Heard::Outputs(o)
+                if o.record.state == dais_protocol::OutputState::Stopped && o.record.bytes > 0 =>
+            {
+                Some(())
+            }
+            _ => None,
+        })
+        .await;
+
+    let file = house.recordings().remove(0);
+    film::assert_no_gap(&file, "v", 1.5 / 15.0);
+    let heard = film::tone_present(&file, 700.0);
+    let lost = heard.iter().filter(|present| !**present).count();
+    assert!(
+        lost as f64 <= 0.0005 * heard.len() as f64 + 1.0,
+        "the good guest's tone was lost in {lost} of {} blocks of 10 ms",
+        heard.len()
+    );
+}
+
+struct Size {
+    rss_mb: u64,
+    threads: u64,
+    files: usize,
+}
+
+fn size(pid: u32) -> Size {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let field = |name: &str| {
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap()
+            .split_whitespace()
+            .next()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
+    Size {
+        rss_mb: field("VmRSS:") / 1024,
+        threads: field("Threads:"),
+        files: fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_joins_and_leaves_leave_nothing_behind() {
+    const AT_ONCE: usize = 5;
+    let _stage = STAGE.lock().await;
+    let joins: usize = std::env::var("DAIS_JOINS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(200);
+    let house = House::start(SMALL);
+    let mut console = house.console().await;
+    let mut after_ten = None;
+    for done in (AT_ONCE..=joins).step_by(AT_ONCE) {
+        let guests = house
+            .guests(&console, &["--count", &AT_ONCE.to_string()])
+            .await;
+        for user in console.until_pending(AT_ONCE).await {
+            console.accept(&user).await;
+        }
+        for guest in console.until_seats("on_air", AT_ONCE).await.guests {
+            console
+                .ask("mic.disconnect", json!({"user_id": guest.user_id}))
+                .await
+                .unwrap();
+        }
+        drop(guests);
+        if done % 50 == 0 {
+            println!("after {done}: {} MB", size(house.pid()).rss_mb);
+        }
+        if done == 2 * AT_ONCE {
+            after_ten = Some(settled(&house, &mut console).await);
+        }
+    }
+    let (before, after) = (after_ten.unwrap(), settled(&house, &mut console).await);
+    println!(
+        "after ten: {} MB, {} threads, {} files; after {joins}: {} MB, {} threads, {} files",
+        before.rss_mb, before.threads, before.files, after.rss_mb, after.threads, after.files
+    );
+    assert!(
+        after.threads <= before.threads + 4,
+        "threads grew from {} to {}",
+        before.threads,
+        after.threads
+    );
+    assert!(
+        after.files <= before.files + 4,
+        "open files grew from {} to {}",
+        before.files,
+        after.files
+    );
+    assert!(
+        after.rss_mb <= before.rss_mb + 40,
+        "memory grew from {} to {} MB",
+        before.rss_mb,
+        after.rss_mb
+    );
+}
+
+/// The size once it no longer shrinks from one second's health to the next.
+async fn settled(house: &House, console: &mut house::Console) -> Size {
+    let mut last = size(house.pid());
+    for _ in 0..20 {
+        let mut seconds = 0;
+        console
+            .until("two seconds of health", |heard| {
+                seconds += usize::from(matches!(heard, dais_cli::client::Heard::Health(_)));
+                (seconds == 2).then_some(())
+            })
+            .await;
+        let now = size(house.pid());
+        if now.threads == last.threads && now.files == last.files {
+            return now;
+        }
+        last = now;
+    }
+    last
+}

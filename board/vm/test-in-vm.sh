@@ -50,11 +50,14 @@ await() { # await SECONDS WHAT COMMAND…
   done
 }
 
+# The image has no file of hosts, which every installed Debian has.
+grep -qs localhost /etc/hosts || echo '127.0.0.1 localhost' >>/etc/hosts
+
 systemctl start daisd # it is "started" when its programme moves
 say "the box runs as $(ps -o user= -C daisd), its programme moves"
 
 # A console, as anybody's program would be one: HTTP to pair, MQTT to talk.
-code=$(journalctl -u daisd -o cat --no-pager | sed -n 's/.*pairing_code="\{0,1\}\([0-9]\{6\}\).*/\1/p' | head -n 1)
+code=$(journalctl -u daisd -o cat --no-pager | sed -n "s/.*pairs with the code \\([0-9]\\{6\\}\\).*/\\1/p" | head -n 1)
 curl -sS --fail-with-body -m 60 -H 'content-type: application/json' -d "{\"code\":\"$code\",\"name\":\"VM\"}" \
   http://127.0.0.1:8080/api/pair >console.json
 call() { # call METHOD PARAMS: prints the result, or fails with the error
@@ -65,10 +68,12 @@ call() { # call METHOD PARAMS: prints the result, or fails with the error
 }
 
 url=$(call invite.create '{}' | jq -r .url)
-./dais guest --join "$url" --video 'test:color=#e07020' --audio 'test:tone=1000' --json >guest.json 2>guest.log &
+./dais guest --join "$url" --video 'test:color=#e07020' --audio 'test:tone=1000' --timeout 300 --json >guest.json 2>guest.log &
 guest=$!
 saw() { grep -q "\"event\":\"$1\"" guest.json; }
 await 60 "the guest asks to go on air" saw requested
+# Emulated, the handshake alone can take longer than the 15 s that an accepted guest has; it is made while the guest waits.
+await 120 "the guest's session is connected" saw connected
 user=$(jq -r 'select(.event == "joined") | .user_id' guest.json)
 call mic.respond "{\"user_id\":\"$user\",\"accept\":true}" >accepted.json
 call layout.set '{"layout":"side-by-side"}' >/dev/null

@@ -131,7 +131,7 @@ impl Appliance {
             moving,
         } = parts;
         Self {
-            vitals: Vitals::new(clock, health, moving),
+            vitals: Vitals::new(clock, health, moving, config.programme.fps as f32),
             signals: Signals::new(studio.clone(), done),
             config,
             clock,

@@ -110,7 +110,6 @@ fn nothing_outside_the_own_box_can_be_read_or_written() {
         "#",
         "+/#",
         "dais/#",
-        "dais/v1/+/online",
         "dais/v1/#",
         "dais/v1/other/online",
         "dais/v1/studio-ab/online",
@@ -270,7 +269,12 @@ proptest! {
 fn a_console_that_knows_no_box_id_may_look_for_online_and_nothing_else() {
     let guest = Identity::guest("ana").unwrap();
     assert!(may_subscribe(&guest, "dais", "dais/v1/+/online"));
-    for filter in ["dais/v1/+/room", "dais/+/+/online", "+/v1/+/online", "dais/v1/+/#"] {
+    for filter in [
+        "dais/v1/+/room",
+        "dais/+/+/online",
+        "+/v1/+/online",
+        "dais/v1/+/#",
+    ] {
         assert!(!may_subscribe(&guest, "dais", filter), "{filter}");
     }
 }

@@ -51,7 +51,8 @@ impl Appliance {
         {
             self.see(&to.from, user.clone())?;
         }
-        if self.room.is_own(&from, &call) {
+        let watches = matches!(&call, Call::MediaRestart(p) if self.watching(&to.from).as_deref() == Some(p.session.as_str()));
+        if !watches && self.room.is_own(&from, &call) {
             return self.apply(
                 Input::Call {
                     from,

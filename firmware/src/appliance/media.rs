@@ -73,7 +73,7 @@ impl Appliance {
         self.wants.retain(|token, _| token.as_str() != session);
     }
 
-    fn watching(&self, who: &Identity) -> Option<String> {
+    pub(super) fn watching(&self, who: &Identity) -> Option<String> {
         self.sessions
             .iter()
             .find(|(_, owner)| !owner.on_air && owner.who == *who)

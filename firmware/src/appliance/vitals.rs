@@ -24,7 +24,8 @@ pub(super) struct Vitals {
     alarms: BTreeMap<String, (u64, String)>,
     slow_seconds: u32,
     newest: Option<Health>,
-    best_fps: f32,
+    /// The programme's frames a second, as it is set.
+    wanted_fps: f32,
     out: watch::Sender<Option<Health>>,
     moving: watch::Sender<bool>,
     moving_since: Option<u64>,
@@ -35,6 +36,7 @@ impl Vitals {
         clock: Clock,
         out: watch::Sender<Option<Health>>,
         moving: watch::Sender<bool>,
+        wanted_fps: f32,
     ) -> Self {
         Self {
             clock,
@@ -42,7 +44,7 @@ impl Vitals {
             alarms: BTreeMap::new(),
             slow_seconds: 0,
             newest: None,
-            best_fps: 0.0,
+            wanted_fps,
             out,
             moving,
             moving_since: None,
@@ -158,8 +160,7 @@ impl Vitals {
         if *self.moving.borrow() {
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
         }
-        self.best_fps = self.best_fps.max(health.fps);
-        self.slow_seconds = if health.fps < FPS_FLOOR * self.best_fps {
+        self.slow_seconds = if health.fps < FPS_FLOOR * self.wanted_fps {
             self.slow_seconds + 1
         } else {
             0

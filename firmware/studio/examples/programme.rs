@@ -24,7 +24,7 @@ fn number(name: &str, default: u32) -> u32 {
 fn scene(guests: u32, width: u32, height: u32) -> Scene {
     let seats = (0..=guests).map(|n| {
         let columns = if guests == 0 { 1 } else { 4 };
-        let (w, h) = (width / columns & !1, height / columns & !1);
+        let (w, h) = ((width / columns) & !1, (height / columns) & !1);
         SceneSeat {
             seat: n as u8,
             source: if n == 0 {

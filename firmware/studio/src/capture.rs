@@ -247,13 +247,12 @@ fn watch(
                     let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::SEGMENT;
                     let _ = pipeline.seek_simple(flags, gst::ClockTime::ZERO);
                 }
-                gst::MessageView::SegmentDone(_) => {
+                gst::MessageView::SegmentDone(_)
                     if pipeline
                         .seek_simple(gst::SeekFlags::SEGMENT, gst::ClockTime::ZERO)
-                        .is_err()
-                    {
-                        return End::Over;
-                    }
+                        .is_err() =>
+                {
+                    return End::Over;
                 }
                 _ => {}
             }
@@ -440,6 +439,7 @@ fn picture_branch(
     branch(
         pipeline,
         decode,
+        paced,
         "video/x-raw",
         vec![
             make("videoconvert")?,
@@ -462,18 +462,26 @@ fn sound_branch(
         filter(&raw_sound_caps())?,
         sound_sink(shared, host, true),
     ];
-    branch(pipeline, decode, "audio/x-raw", elements)
+    branch(pipeline, decode, true, "audio/x-raw", elements)
 }
 
 /// Hangs a branch on the first pad of `decode` that gives `media`.
 fn branch(
     pipeline: &gst::Pipeline,
     decode: &gst::Element,
+    paced: bool,
     media: &'static str,
     elements: Vec<gst::Element>,
 ) -> Result<(), StudioError> {
     let queue = make("queue")?;
-    queue.set_property("max-size-buffers", 3u32);
+    if paced {
+        // Read ahead, so that nothing is missing while the file begins again.
+        queue.set_property("max-size-time", 300_000_000u64);
+        queue.set_property("max-size-buffers", 0u32);
+        queue.set_property("max-size-bytes", 0u32);
+    } else {
+        queue.set_property("max-size-buffers", 3u32);
+    }
     let mut all = vec![queue.clone()];
     all.extend(elements);
     chain(pipeline, all)?;
@@ -495,9 +503,15 @@ fn picture_sink(host: &Arc<Slot>, paced: bool) -> gst::Element {
     sink(paced, move |sample| {
         if paced {
             // A file's own time is not the studio's: without it a frame counts as captured when it comes.
-            let (buffer, caps) = (sample.buffer_owned(), sample.caps_owned());
-            let builder = gst::Sample::builder().buffer_if_some(buffer.as_ref());
-            host.video.put(&builder.caps_if_some(caps.as_ref()).build());
+            let (Some(buffer), Some(caps)) = (sample.buffer(), sample.caps_owned()) else {
+                return;
+            };
+            let mut buffer = buffer.copy();
+            if let Some(buffer) = buffer.get_mut() {
+                buffer.set_pts(gst::ClockTime::NONE);
+            }
+            host.video
+                .put(&gst::Sample::builder().buffer(&buffer).caps(&caps).build());
         } else {
             host.video.put(&sample);
         }

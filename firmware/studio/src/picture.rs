@@ -195,7 +195,7 @@ impl PictureMix {
         time.sleep_until(window.opens);
         let seq = video.seq();
         let in_window = video.newest().is_some_and(|p| p.arrived >= window.opens);
-        if !in_window && !(window.take_waiting && seq > self.host_seen) {
+        if !(in_window || window.take_waiting && seq > self.host_seen) {
             video.wait_newer(seq, window.closes);
         }
         if time.now() > window.closes + beat.period() / 2 {

@@ -1,9 +1,10 @@
 //! The programme's sound: a thread that mixes 10 ms a time, for the programme and for everybody without themselves.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use gst::ClockTime;
+use gstdais::drift::DEFAULT_TARGET_MS;
 use gstdais::mixminus::{LATENCY_FRAMES, MAX_INPUTS, MixMinus};
 use gstdais::{BLOCK_SAMPLES, Block, RATE};
 
@@ -21,7 +22,7 @@ const LEVELS_EVERY: u64 = 10;
 /// A source that leaves its seat is faded for 20 ms; its input is free a block later.
 const LEAVING_BLOCKS: u8 = 3;
 /// The programme's sound begins when this many pictures of the host have shown how long they take, or after `LIPS_WAIT`.
-const LIPS_PICTURES: u64 = 10;
+const LIPS_PICTURES: u64 = 15;
 const LIPS_WAIT: ClockTime = ClockTime::from_seconds(1);
 
 /// How long the host's picture and sound take from capture into the programme, so that lips fit: pictures are stamped
@@ -29,7 +30,7 @@ const LIPS_WAIT: ClockTime = ClockTime::from_seconds(1);
 #[derive(Default)]
 pub struct Lips {
     pictures: AtomicU64,
-    picture_delay: AtomicU64,
+    picture_delay: AtomicI64,
     sound_age: AtomicU64,
 }
 
@@ -37,14 +38,11 @@ impl Lips {
     /// A picture captured then was stamped so in the programme.
     pub(crate) fn saw_picture(&self, pts: ClockTime, captured: ClockTime) {
         let seen = self.pictures.fetch_add(1, Ordering::Relaxed);
-        let delay = pts.saturating_sub(captured).nseconds();
+        // Negative where the camera's beat lies after the grid.
+        let delay = pts.nseconds() as i64 - captured.nseconds() as i64;
         let mean = self.picture_delay.load(Ordering::Relaxed);
-        let weight = (seen + 1).min(30);
-        let mean = if seen == 0 {
-            delay
-        } else {
-            mean - mean / weight + delay / weight
-        };
+        let weight = (seen + 1).min(8) as i64;
+        let mean = mean + (delay - mean) / weight;
         self.picture_delay.store(mean, Ordering::Relaxed);
     }
 
@@ -54,12 +52,12 @@ impl Lips {
     }
 
     /// What the programme's sound has to be stamped later (or, negative, earlier) than it is mixed.
-    fn shift_ns(&self, waiting_ms: f64) -> i64 {
+    fn shift_ns(&self) -> i64 {
         let limiter = LATENCY_FRAMES as i64 * 1_000_000_000 / i64::from(RATE);
-        // On average half a block has come since the last one was whole.
-        let waited = (waiting_ms * 1e6) as i64 - BLOCK.nseconds() as i64 / 2;
+        // The queue's controller brings it there. On average half a block has come since the last one was whole.
+        let waited = i64::from(DEFAULT_TARGET_MS) * 1_000_000 - BLOCK.nseconds() as i64 / 2;
         let age = self.sound_age.load(Ordering::Relaxed) as i64;
-        self.picture_delay.load(Ordering::Relaxed) as i64 - waited - age - limiter
+        self.picture_delay.load(Ordering::Relaxed) - waited - age - limiter
     }
 }
 
@@ -166,11 +164,10 @@ impl SoundMix {
             if lips.pictures.load(Ordering::Relaxed) < LIPS_PICTURES && now < LIPS_WAIT {
                 return;
             }
-            let host = self.shared.slots.get(&Source::Host);
-            let waiting = host.map_or(0.0, |h| h.audio.stats().level_ms);
-            self.shift_ns = Some(lips.shift_ns(waiting));
+            let shift = lips.shift_ns();
+            self.shift_ns = Some(shift);
             tracing::debug!(
-                shift_ms = lips.shift_ns(waiting) as f64 / 1e6,
+                shift_ms = shift as f64 / 1e6,
                 "the programme's sound fits its picture"
             );
         }

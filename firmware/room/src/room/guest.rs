@@ -118,6 +118,11 @@ impl Guest {
         }
     }
 
+    /// Whether a media session may be offered to this guest.
+    pub fn may_have_media(&self) -> bool {
+        matches!(self.stage, Stage::Requested(_) | Stage::Seated(_))
+    }
+
     /// When something ends by itself.
     pub fn deadline(&self) -> Option<u64> {
         match &self.stage {

@@ -166,21 +166,25 @@ impl Act<'_> {
         }
     }
 
+    /// A guest may have missed the offer of the present session, as when it was made before the guest had subscribed, and
+    /// then cannot name it. So any name will do, unless it is an old one and the present session is alive.
     fn media_restart(&mut self, user: &Id, session: &Token) -> Answer {
-        let media = self
+        let guest = self
             .core
             .guests
             .get(user)
-            .and_then(|guest| guest.media.as_ref());
-        match media {
+            .filter(|guest| guest.may_have_media());
+        match guest.map(|guest| guest.media.as_ref()) {
             None => Err(fail(
                 Reason::NotConnected,
-                "This guest has no media session.",
+                "This guest has neither a seat nor a request.",
             )),
-            Some(media) if media.session != *session => Err(RpcError::bad_param(
-                "session",
-                "it is not this guest's present media session",
-            )),
+            Some(Some(media)) if media.alive && media.session != *session => {
+                Err(RpcError::bad_param(
+                    "session",
+                    "it is not this guest's present media session, which is alive",
+                ))
+            }
             Some(_) => {
                 self.restart_media(user);
                 done()

@@ -45,7 +45,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dais_protocol::{Call, HostState, Id, Layout, MaxGuests, Name, Reason, RpcError, Seat, Token};
+use dais_protocol::{Call, HostState, Id, Layout, MaxGuests, Name, Reason, RpcError, Seat};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -124,8 +124,8 @@ struct Core {
 }
 
 impl Room {
-    /// The methods that [`Room::apply`] carries out; the others are the appliance's. A `media.restart` is the room's if
-    /// [`Room::owns`] its session.
+    /// The methods that [`Room::apply`] carries out; the others are the appliance's. A `media.restart` is the room's for
+    /// a guest with a seat or a request, unless it names a session of the appliance's that only watches.
     pub const OWN: [&str; 18] = [
         "mic.request",
         "mic.cancel",
@@ -254,15 +254,14 @@ impl Room {
         self.core.rev
     }
 
-    /// Whether `session` is the one the room opened for this guest.
-    pub fn owns(&self, user: &Id, session: &Token) -> bool {
-        self.session_of(user) == Some(session)
-    }
-
     /// Whether the room carries this request out, or the appliance does.
     pub fn is_own(&self, from: &Caller, call: &Call) -> bool {
         match (from, call) {
-            (Caller::Guest(user), Call::MediaRestart(p)) => self.owns(user, &p.session),
+            (Caller::Guest(user), Call::MediaRestart(_)) => self
+                .core
+                .guests
+                .get(user)
+                .is_some_and(Guest::may_have_media),
             (Caller::Host(_), Call::MediaRestart(_)) => false,
             _ => Self::OWN.contains(&call.method()),
         }

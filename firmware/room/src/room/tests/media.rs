@@ -161,10 +161,22 @@ fn a_media_restart_replaces_the_session_and_keeps_the_seat() {
         Some("reconnecting"),
         "the old session speaks for nobody"
     );
+    desk.media("a", MediaEvent::Alive);
+    assert_eq!(desk.state("a"), Some("on_air"));
     refused(
         desk.guest("a", "media.restart", json!({"session": old})),
         Reason::InvalidParams,
     );
+}
+
+#[test]
+fn a_guest_who_missed_the_offer_may_restart_without_its_name() {
+    let mut desk = Desk::with(9, &["a"]);
+    desk.seat("a");
+    let missed = desk.room.session_of(&id("a")).unwrap().clone();
+    desk.guest("a", "media.restart", json!({"session": "unknown"}))
+        .unwrap();
+    assert_ne!(desk.room.session_of(&id("a")), Some(&missed));
     desk.media("a", MediaEvent::Alive);
     assert_eq!(desk.state("a"), Some("on_air"));
 }

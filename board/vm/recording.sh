@@ -16,13 +16,14 @@ even_beat() {
     END { beat = sum / n; printf "  beat %.1f ms, longest interval %.1f ms at %s s\n", beat * 1000, max * 1000, at; exit bad || max > 3 * beat }'
 }
 
-# colour_bars FILE SECOND CROP: vivid's own picture, 75 % colour bars, in that part of the frame ("in_w:in_h/2:0:in_h/2")
+# colour_bars FILE SECOND CROP [BITS]: vivid's own picture, 75 % colour bars, in that part of the frame ("in_w:in_h/2:0:in_h/2");
+# BITS are eight samples of red, green and blue from left to right, all eight bars if left out
 colour_bars() {
-  local bits
+  local bits bars=${4:-111 110 011 010 101 100 001 000}
   bits=$(ffmpeg -v error -ss "$2" -i "$1" -frames:v 1 -vf "format=rgb24,crop=$3,scale=8:1:flags=area" -f rawvideo - |
     od -An -v -tu1 -w3 | awk '{ printf "%s%d%d%d", (NR > 1 ? " " : ""), ($1 > 96), ($2 > 96), ($3 > 96) }')
   echo "  bars $bits at $2 s"
-  [ "$bits" = "111 110 011 010 101 100 001 000" ]
+  [ "$bits" = "$bars" ]
 }
 
 # tone FILE HZ [DB_BELOW_ALL]: the energy around HZ is nearly all the energy of the sound, or no more than that much less

@@ -71,13 +71,13 @@ url=$(call invite.create '{}' | jq -r .url)
 ./dais guest --join "$url" --video 'test:color=#e07020' --audio 'test:tone=1000' --timeout 300 --json >guest.json 2>guest.log &
 guest=$!
 saw() { grep -q "\"event\":\"$1\"" guest.json; }
-await 60 "the guest asks to go on air" saw requested
+await 120 "the guest asks to go on air" saw requested
 # Emulated, the handshake alone can take longer than the 15 s that an accepted guest has; it is made while the guest waits.
-await 120 "the guest's session is connected" saw connected
+await 240 "the guest's session is connected" saw connected
 user=$(jq -r 'select(.event == "joined") | .user_id' guest.json)
 call mic.respond "{\"user_id\":\"$user\",\"accept\":true}" >accepted.json
 call layout.set '{"layout":"side-by-side"}' >/dev/null
-await 60 "the guest is on air" saw on_air
+await 120 "the guest is on air" saw on_air
 say "a guest is on air, on seat $(jq .seat accepted.json)"
 
 file=$(call record.start '{}' | jq -r .file)

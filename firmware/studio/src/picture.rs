@@ -20,8 +20,6 @@ use crate::programme::Line;
 use crate::slot::{Picture, Slot};
 use crate::studio::Shared;
 
-/// A live picture older than this is shown dimmed: the guest's network has stopped, and everybody shall see that.
-const STALE: gst::ClockTime = gst::ClockTime::from_seconds(2);
 /// After this the machine stood still: grid points are left out instead of being made up for.
 const STOOD_STILL: gst::ClockTime = gst::ClockTime::from_seconds(1);
 
@@ -221,6 +219,8 @@ impl PictureMix {
         self.look_up();
         let pts = beat.pts();
         let now = self.shared.time.now();
+        let stall = gst::ClockTime::from_mseconds(self.shared.config.sessions.stall_ms);
+        let fresh = now.saturating_sub(stall);
         let (plan, slots) = (self.plan.1.clone(), &self.slots.1);
         let pictures: Vec<Option<Arc<Picture>>> = slots
             .iter()
@@ -230,7 +230,7 @@ impl PictureMix {
         let shown = plan.seats.iter().zip(&pictures).zip(&tags);
         let tiles: Vec<Tile<'_>> = shown
             .filter_map(|((seat, picture), tag)| {
-                tile(seat, picture.as_deref(), tag.as_slice(), now)
+                tile(seat, picture.as_deref(), tag.as_slice(), fresh)
             })
             .collect();
         let mixer = &mut self.mixer;
@@ -300,12 +300,13 @@ impl PictureMix {
     }
 }
 
-/// What a seat shows now; `None` for one that is only heard, or whose card is not drawn yet.
+/// What a seat shows now; a picture that came before `fresh` is dimmed: its network has stopped, and everybody shall see
+/// that. `None` for one that is only heard, or whose card is not drawn yet.
 fn tile<'a>(
     planned: &'a PlannedSeat,
     picture: Option<&'a Picture>,
     overlays: &'a [Overlay<'a>],
-    now: gst::ClockTime,
+    fresh: gst::ClockTime,
 ) -> Option<Tile<'a>> {
     let seat = &planned.seat;
     let rect = seat.rect?;
@@ -331,7 +332,7 @@ fn tile<'a>(
             rect,
             z: seat.z,
             fit,
-            dim: seat.look == Look::Dimmed || now.saturating_sub(picture.arrived) > STALE,
+            dim: seat.look == Look::Dimmed || picture.arrived < fresh,
             overlays,
         }),
         None => {

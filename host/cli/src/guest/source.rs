@@ -192,7 +192,7 @@ impl Sound {
         };
         let bin = parse(&format!(
             "{source} ! audio/x-raw,format=S16LE,layout=interleaved,rate=48000,channels=2 ! volume name=mute \
-             ! opusenc bitrate=64000 complexity=10 ! rtpopuspay name=payloader ! capssetter name=fixed join=true replace=false"
+             ! opusenc bitrate=64000 complexity=5 ! rtpopuspay name=payloader ! capssetter name=fixed join=true replace=false"
         ))?;
         let source = part(&bin, "source")?;
         let mut player = None;

@@ -78,7 +78,8 @@ function chromiumPath(): string {
   return found;
 }
 
-export async function browse(): Promise<Browser> {
+/** `camera`: a film (.y4m or .mjpeg) that every page's camera shows, in place of Chromium's own test picture. */
+export async function browse(camera?: string): Promise<Browser> {
   const root = process.getuid?.() === 0;
   return chromium.launch({
     executablePath: chromiumPath(),
@@ -87,6 +88,7 @@ export async function browse(): Promise<Browser> {
       // Neither side gathers 127.0.0.1 by itself.
       "--allow-loopback-in-peer-connection",
       "--use-fake-device-for-media-stream",
+      ...(camera ? [`--use-file-for-fake-video-capture=${camera}`] : []),
       "--use-fake-ui-for-media-stream",
       "--disable-background-timer-throttling",
       "--disable-renderer-backgrounding",

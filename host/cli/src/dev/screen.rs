@@ -19,7 +19,7 @@ pub fn text(ready: &Ready, lan: bool) -> String {
     line("Console", &pairing);
     line("Pairing code", &ready.announced.pairing_code);
     line("Invite", &ready.invite_url);
-    line("Watch", &format!("{http}/watch"));
+    line("Watch", &ready.invite_url.replacen("/join?", "/watch?", 1));
     line("MQTT", &ready.announced.mqtt);
     line("Data", &ready.data.display().to_string());
     if lan {
@@ -87,7 +87,7 @@ mod tests {
         for part in [
             "http://localhost:8080/#pair=042137",
             "http://localhost:8080/join?invite=abc",
-            "http://localhost:8080/watch",
+            "http://localhost:8080/watch?invite=abc",
             "█",
         ] {
             assert!(shown.contains(part), "{part} is missing in {shown}");

@@ -1,0 +1,117 @@
+// What the programme shows of a browser's camera, and when: read off the recording.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import type { Browser } from "playwright-core";
+import { Desk } from "./desk";
+import { ask, Box, browse, framesDecoded, PHONE, says, until, visitor } from "./run";
+
+const ROUNDS = 20;
+const FPS = 30;
+const [WIDTH, HEIGHT] = [64, 36];
+
+let box: Box;
+let browser: Browser;
+let desk: Desk;
+let folder: string;
+
+before(async () => {
+  folder = mkdtempSync(path.join(tmpdir(), "dais-camera-"));
+  const film = path.join(folder, "magenta.y4m");
+  execFileSync("ffmpeg", ["-v", "error", "-f", "lavfi", "-i", "color=c=0xd020d0:s=640x360:r=30:d=1", "-pix_fmt", "yuv420p", film]);
+  box = await Box.start();
+  browser = await browse(film);
+  desk = await Desk.connect(box);
+});
+
+after(async () => {
+  await desk?.close();
+  await browser?.close();
+  await box?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+type Pixel = [number, number, number];
+
+/** One entry a frame of the recording: what stands where the host's and the guest's tiles are. */
+function look(file: string): { host: "camera" | "card"; guest: boolean }[] {
+  const raw = execFileSync(
+    "ffmpeg",
+    ["-v", "error", "-i", file, "-vf", `scale=${WIDTH}:${HEIGHT}:flags=area`, "-pix_fmt", "rgb24", "-f", "rawvideo", "-"],
+    { maxBuffer: 1 << 30 },
+  );
+  const size = WIDTH * HEIGHT * 3;
+  const frames = [];
+  for (let at = 0; at + size <= raw.length; at += size) {
+    const pixel = (x: number, y: number): Pixel => {
+      const i = at + (Math.floor(y * HEIGHT) * WIDTH + Math.floor(x * WIDTH)) * 3;
+      return [raw[i]!, raw[i + 1]!, raw[i + 2]!];
+    };
+    // A card is darker, away from its middle, than the darkest edge between two bars of the test picture.
+    const host = Math.max(...pixel(0.08, 0.35)) > 50 ? ("camera" as const) : ("card" as const);
+    const [r, g, b] = pixel(0.75, 0.4);
+    frames.push({ host, guest: r > 190 && b > 190 && g < 90 });
+  }
+  return frames;
+}
+
+/** No time repeats, goes back or is left out. */
+function assertEven(file: string): void {
+  const probe = ["-v", "error", "-select_streams", "v", "-show_entries", "packet=pts_time", "-of", "csv=p=0", file];
+  const times = execFileSync("ffprobe", probe, { encoding: "utf8" }).trim().split("\n").map((line) => parseFloat(line));
+  for (let i = 1; i < times.length; i++) {
+    const step = times[i]! - times[i - 1]!;
+    assert.ok(step > 0 && step < 1.5 / FPS, `frame ${i} comes ${(step * 1000).toFixed(0)} ms after the one before`);
+  }
+}
+
+test("a browser's camera is in its tile half a second after the accept, and gone two frames after the end", async () => {
+  const context = await visitor(browser, PHONE);
+  const guest = await context.newPage();
+  await desk.call("layout.set", { layout: "side-by-side" });
+  await desk.call("record.start");
+  await desk.until<{ record: { state: string } }>("outputs", (o) => o.record.state === "live");
+  for (let round = 0; round < ROUNDS; round++) {
+    await ask(guest, box, "Ana");
+    const { requests } = await desk.until<{ requests: { user_id: string }[] }>("pending", (p) => p.requests.length === 1);
+    const user_id = requests[0]!.user_id;
+    await until("the session that was offered early plays", () => framesDecoded(guest), (n) => n > 0);
+    // The host's camera goes with the accept, and comes with the end: marks of the moment, in the same recording.
+    await Promise.all([desk.call("host.set", { video_muted: true }), desk.call("mic.respond", { user_id, accept: true })]);
+    await desk.seated(1);
+    await says(guest, "You are on air");
+    await desk.frames(FPS);
+    await Promise.all([desk.call("host.set", { video_muted: false }), desk.call("mic.disconnect", { user_id })]);
+    await desk.seated(0);
+    await says(guest, "The host ended the connection");
+    await desk.frames(FPS);
+  }
+  await desk.call("record.stop");
+  await desk.until<{ record: { state: string } }>("outputs", (o) => o.record.state === "stopped");
+  await context.close();
+
+  const recordings = path.join(box.ready.data, "recordings");
+  const file = path.join(recordings, readdirSync(recordings)[0]!);
+  assertEven(file);
+  const frames = look(file);
+  const delays: number[] = [];
+  const leftovers: number[] = [];
+  for (let i = 1; i < frames.length; i++) {
+    const [before, now] = [frames[i - 1]!.host, frames[i]!.host];
+    if (before === "camera" && now === "card") {
+      const shown = frames.slice(i).findIndex((f) => f.guest);
+      delays.push(shown < 0 ? Infinity : (shown * 1000) / FPS);
+    } else if (before === "card" && now === "camera") {
+      leftovers.push(frames.slice(i).findIndex((f) => !f.guest));
+    }
+  }
+  const sorted = [...delays].sort((a, b) => a - b);
+  console.log(`accept to picture: p50 ${sorted[ROUNDS / 2]?.toFixed(0)} ms, p95 ${sorted[ROUNDS - 2]?.toFixed(0)} ms of ${delays.length}; frames after the end: ${Math.max(...leftovers)}`);
+  assert.equal(delays.length, ROUNDS, "each accept is seen in the recording");
+  assert.ok(sorted[ROUNDS - 2]! <= 500, `the 19th of 20 took ${sorted[ROUNDS - 2]} ms`);
+  assert.ok(Math.max(...leftovers) <= 2, `a tile was there ${Math.max(...leftovers)} frames after its guest's end`);
+});

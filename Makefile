@@ -43,12 +43,13 @@ deps-run deps-test: deps-%:
 companion: $(companion)/dist
 
 build: $(companion)/dist
-	time cargo build $(cargo_flags) -p dais -p daisd
+	time cargo build $(cargo_flags) --workspace --bins
 
 test-companion: $(companion)/dist
 	cd $(companion) && time npm run check && time npm test
 
-test-rust: $(companion)/dist browser
+# Tests of whole boxes start target/debug/daisd, which cargo builds for no test by itself.
+test-rust: build browser
 	time cargo test $(cargo_flags) --workspace --no-fail-fast
 
 test-browser: build browser

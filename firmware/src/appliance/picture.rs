@@ -6,9 +6,6 @@ use dais_studio::api::{Fit, Look, Rect, Scene, SceneSeat, Source};
 
 use super::Appliance;
 
-/// Bits a pixel and frame that H.264 or VP8 from a phone needs to look good at this size: 640x360 at 30 fps in 1,200 kbit/s
-/// is 0.17, and small pictures need more each.
-const BITS_PER_PIXEL: f64 = 0.17;
 /// Below this every encoder looks bad, whatever the size.
 const LEAST_KBPS: u32 = 150;
 
@@ -145,13 +142,17 @@ fn fit_want(most: VideoWant, tile: Option<Rect>) -> VideoWant {
     let even =
         |pixels: u32| ((f64::from(pixels) * scale / 2.0).ceil() as u32 * 2).clamp(2, pixels.max(2));
     let (width, height) = (even(most.width), even(most.height));
-    let kbps =
-        f64::from(width) * f64::from(height) * f64::from(most.max_fps) * BITS_PER_PIXEL / 1000.0;
+    // As many bits a pixel as the largest picture has.
+    let pixels = |width: u32, height: u32| u64::from(width) * u64::from(height);
+    let share =
+        u64::from(most.max_kbps) * pixels(width, height) / pixels(most.width, most.height).max(1);
     VideoWant {
         width,
         height,
         max_fps: most.max_fps,
-        max_kbps: (kbps as u32).clamp(LEAST_KBPS.min(most.max_kbps), most.max_kbps),
+        max_kbps: u32::try_from(share)
+            .unwrap_or(most.max_kbps)
+            .clamp(LEAST_KBPS.min(most.max_kbps), most.max_kbps),
     }
 }
 
@@ -176,7 +177,7 @@ mod tests {
                 width: 320,
                 height: 180,
                 max_fps: 30,
-                max_kbps: 293
+                max_kbps: 300
             }
         );
         assert_eq!((want(480, 360).width, want(480, 360).height), (640, 360));

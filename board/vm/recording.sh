@@ -42,3 +42,8 @@ colour() {
   echo "  mean colour$mean at $2 s, should be near $4 $5 $6"
   awk -v want="$4 $5 $6" '{ split(want, w); for (i = 1; i <= 3; i++) if ($i - w[i] > 48 || w[i] - $i > 48) exit 1 }' <<<"$mean"
 }
+
+# either_colour FILE SECOND CROP CROP R G B: one of two parts has that colour; a test picture's ball hides one at most
+either_colour() {
+  colour "$1" "$2" "$3" "$5" "$6" "$7" || colour "$1" "$2" "$4" "$5" "$6" "$7"
+}

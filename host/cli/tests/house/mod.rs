@@ -113,24 +113,24 @@ impl House {
     }
 
     pub async fn join(&self, console: &Console, name: &str) -> Credential {
-        let invite: Invite = console
-            .client
-            .ask(call("invite.create", serde_json::json!({})))
-            .await
-            .unwrap();
-        dais_cli::door::join(&self.http, invite.invite, name.parse().unwrap(), None)
-            .await
-            .unwrap()
+        let invite = console.invite().await;
+        self.join_by(&invite, name).await
+    }
+
+    pub async fn join_by(&self, invite: &Invite, name: &str) -> Credential {
+        dais_cli::door::join(
+            &self.http,
+            invite.invite.clone(),
+            name.parse().unwrap(),
+            None,
+        )
+        .await
+        .unwrap()
     }
 
     /// Real guests by `dais guest`.
     pub async fn guests(&self, console: &Console, arguments: &[&str]) -> Guests {
-        let invite: Invite = console
-            .client
-            .ask(call("invite.create", serde_json::json!({})))
-            .await
-            .unwrap();
-        Guests::start(&invite.url, arguments)
+        Guests::start(&console.invite().await.url, arguments)
     }
 
     pub fn recordings(&self) -> Vec<PathBuf> {
@@ -233,6 +233,14 @@ impl Console {
                     .unwrap_or_else(|| panic!("{method}: {error}"))
                     .clone()
             })
+    }
+
+    /// One that anybody may use, as often as they like.
+    pub async fn invite(&self) -> Invite {
+        self.client
+            .ask(call("invite.create", serde_json::json!({})))
+            .await
+            .unwrap()
     }
 
     /// The first thing heard that `pick` takes.

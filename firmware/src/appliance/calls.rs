@@ -95,6 +95,10 @@ impl Appliance {
 
     fn act(&mut self, to: &Envelope, call: Call) -> Outcome {
         let now = self.clock.now_ms();
+        let outputs_change = matches!(
+            call,
+            Call::OutputStart(_) | Call::OutputStop(_) | Call::RecordStart(_) | Call::RecordStop(_)
+        );
         let result = match call {
             Call::MediaAnswer(p) => {
                 return self.signal(to, p.session.as_str(), Signal::Answer(p.sdp));
@@ -142,7 +146,9 @@ impl Appliance {
                 format!("The box cannot serve \"{}\" now.", other.method()),
             )),
         };
-        self.publish_outputs();
+        if outputs_change {
+            self.publish_outputs();
+        }
         Outcome::Now(result)
     }
 

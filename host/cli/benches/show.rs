@@ -16,6 +16,8 @@ const SHOW: Duration = Duration::from_secs(30);
 const PACE: Duration = Duration::from_millis(60);
 const CALLS: usize = 60;
 const ROUNDS: usize = 3;
+/// Requests that get a session before they are accepted.
+const EARLY_SESSIONS: usize = 4;
 
 fn main() {
     // `cargo test --benches` compiles and starts this; only `cargo bench` shall wait for it.
@@ -96,7 +98,7 @@ async fn show() {
         let mut connected = 0;
         guests.until("nine connections", |line| {
             connected += usize::from(line["event"] == "connected");
-            (connected >= early_sessions()).then_some(())
+            (connected >= EARLY_SESSIONS).then_some(())
         });
         for (n, user) in users.iter().enumerate() {
             let start = Instant::now();
@@ -117,11 +119,6 @@ async fn show() {
     }
     // The first requests are offered a session while they wait; the others only when they are accepted.
     report("accept to on air, of nine who ask at once", on_air);
-}
-
-/// Requests that get a session before they are accepted.
-fn early_sessions() -> usize {
-    4
 }
 
 async fn cost(house: &House, console: &mut Console) {

@@ -71,7 +71,7 @@ async fn a_guest_comes_is_seen_and_heard_and_goes_without_a_trace() {
         })
         .await;
     console.ask("record.stop", json!({})).await.unwrap();
-    wait_for_stop(&mut console).await;
+    console.until_recorded().await;
 
     let file = house.recordings().remove(0);
     film::assert_no_gap(&file, "v", 1.5 / 15.0);
@@ -95,19 +95,6 @@ async fn frames_now(console: &mut house::Console) -> u64 {
     console
         .until("health", |heard| match heard {
             dais_cli::client::Heard::Health(h) => Some(h.frames),
-            _ => None,
-        })
-        .await
-}
-
-async fn wait_for_stop(console: &mut house::Console) {
-    console
-        .until("the end of the recording", |heard| match heard {
-            dais_cli::client::Heard::Outputs(o)
-                if o.record.state == dais_protocol::OutputState::Stopped && o.record.bytes > 0 =>
-            {
-                Some(())
-            }
             _ => None,
         })
         .await
@@ -208,7 +195,7 @@ async fn nine_guests_are_on_air_and_nobody_hears_themself() {
     let room = console.until_seats("on_air", 9).await;
     assert_eq!(room.guests.len(), 9);
     console.ask("record.stop", json!({})).await.unwrap();
-    wait_for_stop(&mut console).await;
+    console.until_recorded().await;
     let health = console
         .until("health", |heard| match heard {
             dais_cli::client::Heard::Health(h) => Some(h.clone()),

@@ -76,16 +76,7 @@ async fn a_guest_who_freezes_floods_sends_garbage_or_dies_costs_the_others_nothi
     assert_eq!(room.guests.len(), 1);
     assert_eq!(room.guests[0].user_id.as_str(), good);
     console.ask("record.stop", json!({})).await.unwrap();
-    console
-        .until("the end of the recording", |heard| match heard {
-            dais_cli::client::Heard::Outputs(o)
-                if o.record.state == dais_protocol::OutputState::Stopped && o.record.bytes > 0 =>
-            {
-                Some(())
-            }
-            _ => None,
-        })
-        .await;
+    console.until_recorded().await;
 
     let file = house.recordings().remove(0);
     film::assert_no_gap(&file, "v", 1.5 / 15.0);

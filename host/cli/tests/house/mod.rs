@@ -289,6 +289,19 @@ impl Console {
         .await
     }
 
+    /// Until the recording that was stopped is whole.
+    pub async fn until_recorded(&mut self) {
+        self.until("the end of the recording", |heard| match heard {
+            Heard::Outputs(o)
+                if o.record.state == dais_protocol::OutputState::Stopped && o.record.bytes > 0 =>
+            {
+                Some(())
+            }
+            _ => None,
+        })
+        .await
+    }
+
     pub async fn accept(&self, user: &str) {
         self.ask(
             "mic.respond",

@@ -1,7 +1,8 @@
 //! A scene as the mix needs it: every picture of text already drawn, so that the mixing thread never waits for a font.
 //!
-//! A new scene takes effect at once with the drawings that are known; a thread draws what is missing, a few
-//! milliseconds each, and then the scene is set again.
+//! A new scene takes effect at once if its text is drawn. If not, a thread draws it, a few milliseconds each, and until
+//! then the seats stay where they were, so that no tag blinks; who has left or has turned off a camera is gone at once,
+//! and what is heard changes at once.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -53,7 +54,10 @@ struct State {
     scene: Scene,
     plan: Arc<Plan>,
     drawings: HashMap<Text, Drawing>,
+    /// Not drawn yet, the most urgent last.
     wanted: Vec<Text>,
+    /// How many of these the scene can do without for now: cards behind pictures.
+    spare: usize,
     closed: bool,
 }
 
@@ -71,15 +75,20 @@ pub(crate) struct PlannedSeat {
 }
 
 impl Stage {
-    /// Takes effect with the next frame and the next 10 ms of sound.
+    /// Takes effect with the next 10 ms of sound, and with the next frame once its text is drawn.
     pub fn set(&self, scene: Scene) {
         let mut state = self.lock();
-        let used: Vec<Text> = scene.seats.iter().flat_map(texts).collect();
-        state.drawings.retain(|text, _| used.contains(text));
-        state.wanted = used
-            .into_iter()
-            .filter(|text| !state.drawings.contains_key(text))
-            .collect();
+        let undrawn = |urgent: bool| {
+            let texts = scene.seats.iter().flat_map(texts);
+            texts
+                .filter(move |(_, it_is)| *it_is == urgent)
+                .map(|(text, _)| text)
+                .filter(|text| !state.drawings.contains_key(text))
+        };
+        let mut wanted: Vec<Text> = undrawn(false).collect();
+        let spare = wanted.len();
+        wanted.extend(undrawn(true));
+        (state.wanted, state.spare) = (wanted, spare);
         state.scene = scene;
         self.publish(&mut state);
         self.changed.notify_all();
@@ -105,18 +114,14 @@ impl Stage {
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
+            state.spare = state.spare.min(state.wanted.len());
             drop(state);
             let drawing = text.draw();
             state = self.lock();
-            if state
-                .scene
-                .seats
-                .iter()
-                .flat_map(texts)
-                .any(|used| used == text)
-            {
+            let seats = &state.scene.seats;
+            if seats.iter().flat_map(texts).any(|(used, _)| used == text) {
                 state.drawings.insert(text, drawing);
-                if state.wanted.is_empty() {
+                if state.is_drawn() || state.wanted.is_empty() {
                     self.publish(&mut state);
                 }
             }
@@ -133,14 +138,18 @@ impl Stage {
     }
 
     fn publish(&self, state: &mut State) {
-        let seat = |seat: &SceneSeat| {
+        let seats = match state.is_drawn() {
+            true => state.scene.seats.clone(),
+            false => state.not_moved(),
+        };
+        let planned = seats.into_iter().map(|seat| {
             let mut planned = PlannedSeat {
                 id: id(&seat.source),
-                seat: seat.clone(),
+                seat,
                 tag: None,
                 card: None,
             };
-            for text in texts(seat) {
+            for (text, _) in texts(&planned.seat) {
                 match state.drawings.get(&text) {
                     Some(Drawing::Tag(tag)) => planned.tag = Some(tag.clone()),
                     Some(Drawing::Card(card)) => planned.card = Some(card.clone()),
@@ -148,34 +157,74 @@ impl Stage {
                 }
             }
             planned
-        };
-        state.plan = Arc::new(Plan {
-            seats: state.scene.seats.iter().map(seat).collect(),
         });
+        let plan = Plan {
+            seats: planned.collect(),
+        };
+        let State {
+            scene, drawings, ..
+        } = state;
+        let shown = plan.seats.iter().map(|planned| &planned.seat);
+        let used: Vec<Text> = shown
+            .chain(&scene.seats)
+            .flat_map(texts)
+            .map(|(text, _)| text)
+            .collect();
+        drawings.retain(|text, _| used.contains(text));
+        state.plan = Arc::new(plan);
         self.version.fetch_add(1, Ordering::Release);
     }
 }
 
-/// What has to be drawn for a seat: its tag, and the card for when there is no picture.
-fn texts(seat: &SceneSeat) -> Vec<Text> {
+impl State {
+    /// Whether all text is drawn that the scene needs now.
+    fn is_drawn(&self) -> bool {
+        self.wanted.len() <= self.spare
+    }
+
+    /// The scene's seats in the places of the plan that is shown now; one that was not in it is heard and not yet seen.
+    fn not_moved(&self) -> Vec<SceneSeat> {
+        let shown = &self.plan.seats;
+        let place = |seat: &SceneSeat| {
+            let mut seat = seat.clone();
+            let before = shown.iter().find(|p| p.seat.source == seat.source);
+            match before {
+                Some(PlannedSeat { seat: before, .. }) => {
+                    (seat.rect, seat.z, seat.fit) = (before.rect, before.z, before.fit);
+                }
+                // The first scene has nothing to hold on to.
+                None if shown.is_empty() => {}
+                None => seat.rect = None,
+            }
+            seat
+        };
+        self.scene.seats.iter().map(place).collect()
+    }
+}
+
+/// What has to be drawn for a seat: its tag, and the card for when there is no picture; and whether it is needed now.
+fn texts(seat: &SceneSeat) -> Vec<(Text, bool)> {
     let Some(rect) = seat.rect.filter(|r| r.w >= 2 && r.h >= 2) else {
         return Vec::new();
     };
-    let card = if seat.source == Source::Host && seat.look != Look::Card {
+    let shows_card = seat.look == Look::Card;
+    let card = if seat.source == Source::Host && !shows_card {
         NO_CAMERA
     } else {
         &seat.name
     };
-    let mut texts = vec![Text::Card {
+    let card = Text::Card {
         name: card.into(),
         width: rect.w,
         height: rect.h,
-    }];
-    if !seat.name.trim().is_empty() && (seat.look != Look::Card) {
-        texts.push(Text::Tag {
+    };
+    let mut texts = vec![(card, shows_card)];
+    if !seat.name.trim().is_empty() && !shows_card {
+        let tag = Text::Tag {
             name: seat.name.clone(),
             height: tag_height(&rect),
-        });
+        };
+        texts.push((tag, true));
     }
     texts
 }
@@ -221,4 +270,104 @@ fn id(source: &Source) -> u64 {
     let mut hasher = DefaultHasher::new();
     source.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::api::Fit;
+
+    fn seat(source: Source, x: i32, width: u32) -> SceneSeat {
+        SceneSeat {
+            seat: 0,
+            name: format!("{source:?}"),
+            source,
+            rect: Some(Rect {
+                x,
+                y: 0,
+                w: width,
+                h: 180,
+            }),
+            z: 0,
+            fit: Fit::Cover,
+            look: Look::Live,
+            audible: true,
+            gain_db: 0.0,
+        }
+    }
+
+    fn guest(x: i32, width: u32) -> SceneSeat {
+        seat(Source::Session("guest".into()), x, width)
+    }
+
+    /// Draws all that is wanted, as the thread does, until it would wait.
+    fn draw(stage: &Stage) {
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| stage.draw());
+            let mut state = stage.lock();
+            while !state.wanted.is_empty() {
+                drop(state);
+                std::thread::yield_now();
+                state = stage.lock();
+            }
+            drop(state);
+            stage.close();
+            thread.join().unwrap();
+            stage.lock().closed = false;
+        });
+    }
+
+    fn places(stage: &Stage) -> Vec<(Option<i32>, bool)> {
+        let plan = stage.plan();
+        let place = |p: &PlannedSeat| (p.seat.rect.map(|r| r.x), p.tag.is_some());
+        plan.seats.iter().map(place).collect()
+    }
+
+    #[test]
+    fn a_tag_does_not_blink_when_a_scene_changes() {
+        let stage = Stage::default();
+        let set = |seats: Vec<SceneSeat>| stage.set(Scene { seats });
+        set(vec![seat(Source::Host, 0, 640)]);
+        assert_eq!(
+            places(&stage),
+            [(Some(0), false)],
+            "the first is shown at once"
+        );
+        draw(&stage);
+        assert_eq!(places(&stage), [(Some(0), true)]);
+
+        // Smaller, so that its tag is a new drawing; and somebody beside.
+        let mut muted = seat(Source::Host, 10, 160);
+        muted.audible = false;
+        set(vec![muted, guest(330, 160)]);
+        assert_eq!(places(&stage), [(Some(0), true), (None, false)]);
+        assert!(
+            !stage.plan().seats[0].seat.audible,
+            "what is heard does not wait"
+        );
+        draw(&stage);
+        assert_eq!(places(&stage), [(Some(10), true), (Some(330), true)]);
+    }
+
+    #[test]
+    fn who_leaves_or_turns_off_a_camera_is_not_held_for_a_drawing() {
+        let stage = Stage::default();
+        let set = |seats: Vec<SceneSeat>| stage.set(Scene { seats });
+        set(vec![seat(Source::Host, 0, 320), guest(320, 320)]);
+        draw(&stage);
+
+        let mut dark = guest(400, 160);
+        dark.look = Look::Card;
+        set(vec![seat(Source::Host, 0, 160), dark]);
+        let plan = stage.plan();
+        assert_eq!(plan.seats[1].seat.look, Look::Card);
+        assert!(plan.seats[1].card.is_some(), "its card was drawn before");
+
+        set(vec![seat(Source::Host, 10, 100)]);
+        assert_eq!(places(&stage), [(Some(0), true)]);
+        draw(&stage);
+        assert_eq!(places(&stage), [(Some(10), true)]);
+    }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use dais_protocol::{
-    Call, Credential, Health, Id, Meters, Notification, Online, Outbound, Outputs, Pending,
+    Call, Credential, Health, Id, Meters, Notification, Online, Outbound, Outputs, Pending, Reason,
     Request, RoomSnapshot, RpcError, Secret, Topics,
 };
 use rumqttc::{
@@ -193,6 +193,15 @@ impl CallError {
             _ => None,
         }
     }
+
+    /// For how long the box takes no more requests of this client: it did not act on this one.
+    fn retry_after(&self) -> Option<Duration> {
+        let error = self
+            .rpc()
+            .filter(|error| error.reason() == Reason::RateLimited)?;
+        let ms = error.data.more.get("retry_after_ms")?.as_u64()?;
+        Some(Duration::from_millis(ms))
+    }
 }
 
 type Reply = Result<Value, RpcError>;
@@ -282,7 +291,8 @@ impl Client {
         ))
     }
 
-    /// Calls a method and waits for the reply. While the connection is being rebuilt, waits for that, within the same time.
+    /// Calls a method and waits for the reply. While the connection is being rebuilt, waits for that, within the same time;
+    /// and if the box says that these were too many requests, asks again when it said.
     pub async fn call(&self, call: Call) -> Result<Value, CallError> {
         let method = call.method();
         let id = uuid::Uuid::new_v4().to_string();
@@ -293,8 +303,16 @@ impl Client {
                 bytes: payload.len(),
             });
         }
-        let exchange = self.exchange(method, &id, payload);
-        let outcome = timeout(CALL_TIMEOUT, exchange)
+        let answered = async {
+            loop {
+                let answer = self.exchange(method, &id, payload.clone()).await;
+                let Some(pause) = answer.as_ref().err().and_then(CallError::retry_after) else {
+                    return answer;
+                };
+                sleep(pause).await;
+            }
+        };
+        let outcome = timeout(CALL_TIMEOUT, answered)
             .await
             .unwrap_or(Err(CallError::TimedOut {
                 method,

@@ -133,6 +133,26 @@ async fn a_refusal_of_the_box_keeps_its_code_and_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_was_one_too_many_is_asked_again_when_the_box_takes_it() {
+    let broker = Broker::start();
+    let mut scripted = ScriptedBox::start(&broker).await;
+    let (client, _heard) = Client::connect(host(broker.tcp())).await.unwrap();
+    let script = async {
+        let first = scripted.request().await;
+        let error = RpcError::new(Reason::RateLimited, "Too many requests.");
+        let refused_at = std::time::Instant::now();
+        scripted
+            .refuse(&first, error.with("retry_after_ms", json!(30)))
+            .await;
+        let second = scripted.request().await;
+        assert!(refused_at.elapsed().as_millis() >= 30, "asked too early");
+        scripted.reply(&second, json!({"people": []})).await;
+    };
+    let (result, ()) = tokio::join!(client.call(people()), script);
+    assert_eq!(result.unwrap(), json!({"people": []}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_large_offer_comes_through_and_notifications_carry_their_rev() {
     let broker = Broker::start();
     let scripted = ScriptedBox::start(&broker).await;

@@ -147,6 +147,11 @@ impl Drop for House {
     fn drop(&mut self) {
         let _ = self.daisd.kill();
         let _ = self.daisd.wait();
+        if std::thread::panicking() {
+            // Its log and its recordings say why.
+            self.data.disable_cleanup(true);
+            eprintln!("the box's data is kept in {}", self.data.path().display());
+        }
     }
 }
 

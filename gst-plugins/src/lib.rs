@@ -1,10 +1,11 @@
-//! The kernels that mix a programme's picture and sound, as plain functions and types.
+//! The kernels that mix a programme's picture and sound, as plain functions and types; and GStreamer elements made of them.
 //!
-//! Nothing here knows GStreamer, rooms or guests: pixels and samples go in and come out, so that each kernel can be
+//! Nothing here outside [`elements`] knows GStreamer, rooms or guests: pixels and samples go in and come out, so that each kernel can be
 //! tested and timed alone. Nothing that runs once a frame or once a block allocates after it has seen its inputs once.
 
 pub mod blend;
 pub mod drift;
+pub mod elements;
 pub mod frame;
 mod limiter;
 pub mod meter;
@@ -21,6 +22,20 @@ pub const BLOCK_FRAMES: usize = 480;
 pub const BLOCK_SAMPLES: usize = 2 * BLOCK_FRAMES;
 /// 10 ms of interleaved stereo at 48 kHz.
 pub type Block = [f32; BLOCK_SAMPLES];
+
+use elements::register;
+
+gst::plugin_define!(
+    dais,
+    env!("CARGO_PKG_DESCRIPTION"),
+    register,
+    env!("CARGO_PKG_VERSION"),
+    // GStreamer loads only licences that it knows by name; the code is MIT OR Apache-2.0.
+    "MIT/X11",
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_NAME")
+);
 
 /// Runs the README's example.
 #[cfg(doctest)]

@@ -284,6 +284,37 @@ async fn a_box_that_is_killed_comes_back_with_the_same_seats_and_a_recording_tha
     film::assert_no_gap(&files[0], "v", 1.5 / 15.0);
 }
 
+/// Their connections to a broker of the studio's own outlive the box, so that nobody logs in anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn guests_on_an_external_broker_are_on_air_again_after_the_box_was_killed() {
+    let _stage = STAGE.lock().await;
+    let mut house = House::start_with_mosquitto(SMALL).await;
+    let mut console = house.console().await;
+    let _guests = house.guests(&console, &["--count", "2"]).await;
+    for user in console.until_pending(2).await {
+        console.accept(&user).await;
+    }
+    let before = console.until_seats("on_air", 2).await;
+    house.kill();
+    house.restart();
+    // That of before the kill may have been read already: so first the box that came back.
+    console
+        .until("the box again", |heard| match heard {
+            dais_cli::client::Heard::Online(online) => online.online.then_some(()),
+            _ => None,
+        })
+        .await;
+    let after = console.until_seats("on_air", 2).await;
+    for guest in &before.guests {
+        assert!(
+            after
+                .guests
+                .iter()
+                .any(|g| (g.seat, &g.user_id) == (guest.seat, &guest.user_id))
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_console_watches_the_programme() {
     let _stage = STAGE.lock().await;

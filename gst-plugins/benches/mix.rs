@@ -9,7 +9,7 @@ use gstdais::drift::DriftQueue;
 use gstdais::frame::{I420, Rgba};
 use gstdais::mixminus::MixMinus;
 use gstdais::scale::Scaler;
-use gstdais::tilemix::{Fit, Overlay, Tile, TileMixer};
+use gstdais::tilemix::{Fit, Overlay, Style, Tile, TileMixer};
 use gstdais::{BLOCK_SAMPLES, Block};
 
 /// Median and best of `runs`: what to expect on this machine now, and what it can when nothing else runs.
@@ -86,6 +86,7 @@ fn pictures() {
                 fit: Fit::Fill,
                 dim: false,
                 overlays,
+                style: Style::default(),
             })
             .collect()
     };
@@ -136,6 +137,7 @@ fn show() {
             fit: Fit::Cover,
             dim: false,
             overlays: &[],
+            style: Style::default(),
         });
         mixer.mix(&mut canvas.as_mut(), &tiles);
         black_box(&canvas);

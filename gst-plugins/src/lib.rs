@@ -10,6 +10,7 @@ pub mod frame;
 mod limiter;
 pub mod meter;
 pub mod mixminus;
+pub mod nv12;
 pub mod scale;
 mod sinc;
 pub mod tilemix;

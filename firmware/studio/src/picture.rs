@@ -8,7 +8,7 @@ use gst_video::prelude::*;
 use gstdais::blend::{Rect, Yuv};
 use gstdais::frame::{I420Mut, I420Ref};
 use gstdais::scale::Scaler;
-use gstdais::tilemix::{Fit, Overlay, Tile, TileMixer};
+use gstdais::tilemix::{Fit, Overlay, Style, Tile, TileMixer};
 
 use crate::api::{self, Look, Source};
 use crate::beat::Beat;
@@ -334,6 +334,7 @@ fn tile<'a>(
             fit,
             dim: seat.look == Look::Dimmed || picture.arrived < fresh,
             overlays,
+            style: Style::default(),
         }),
         None => {
             let card = planned.card.as_ref()?;
@@ -346,6 +347,7 @@ fn tile<'a>(
                 fit: Fit::Fill,
                 dim: seat.look == Look::Dimmed,
                 overlays,
+                style: Style::default(),
             })
         }
     }

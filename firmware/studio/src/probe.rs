@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 use gstdais::blend::{Rect, Yuv};
 use gstdais::frame::I420;
-use gstdais::tilemix::{Fit, Tile, TileMixer};
+use gstdais::tilemix::{Fit, Style, Tile, TileMixer};
 use serde::Serialize;
 
 use crate::element::missing;
@@ -248,6 +248,7 @@ fn mix_ms() -> f64 {
                     fit: Fit::Cover,
                     dim: false,
                     overlays: &[],
+                    style: Style::default(),
                 }
             })
             .collect();

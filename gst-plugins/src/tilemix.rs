@@ -174,7 +174,7 @@ impl TileMixer {
             size: (rect.w, rect.h),
             fit: tile.fit,
         };
-        let placed = place(&recipe);
+        let placed = place(recipe.src, recipe.size, recipe.fit);
         let kept = self.keep(tile.id);
         if placed.size != (placed.crop.w, placed.crop.h) && kept.scale(tile, recipe, &placed) {
             self.scaled += 1;
@@ -313,16 +313,18 @@ fn sane(rect: Rect) -> bool {
     rect.w.max(rect.h) as usize <= MAX_SIDE
 }
 
-/// Which part of the source is shown, where inside the tile, and how large.
-struct Placed {
-    crop: Crop,
-    inset: (i32, i32),
-    size: (usize, usize),
+/// Which part of a picture its tile shows, where inside the tile, and how large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    pub crop: Crop,
+    pub inset: (i32, i32),
+    pub size: (usize, usize),
 }
 
-fn place(recipe: &Recipe) -> Placed {
-    let (sw, sh) = recipe.src;
-    let (tw, th) = (recipe.size.0 as usize, recipe.size.1 as usize);
+/// Fits a picture of the size `src` into a tile.
+pub fn place(src: (usize, usize), tile: (u32, u32), fit: Fit) -> Placed {
+    let (sw, sh) = src;
+    let (tw, th) = (tile.0 as usize, tile.1 as usize);
     let whole = Crop {
         x: 0,
         y: 0,
@@ -330,7 +332,7 @@ fn place(recipe: &Recipe) -> Placed {
         h: sh,
     };
     let wider = sw * th > tw * sh;
-    match recipe.fit {
+    match fit {
         Fit::Fill => Placed {
             crop: whole,
             inset: (0, 0),

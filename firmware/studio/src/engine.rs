@@ -124,7 +124,7 @@ fn try_out(
     mixer.set_background(background);
     let sources: Vec<I420> = (0..20).map(reference_picture).collect();
     let (columns, rows) = (4, 3);
-    let (w, h) = (width / columns & !1, height / rows & !1);
+    let (w, h) = ((width / columns) & !1, (height / rows) & !1);
     let tiles = |frame: usize| -> Vec<Tile<'_>> {
         let tile = |n: usize| Tile {
             id: n as u64,

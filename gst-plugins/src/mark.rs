@@ -53,7 +53,9 @@ pub struct Luma<'a> {
 impl<'a> Luma<'a> {
     /// `None` if the bytes don't hold a picture of this size.
     pub fn new(data: &'a [u8], stride: usize, width: usize, height: usize) -> Option<Luma<'a>> {
-        let need = stride.checked_mul(height.checked_sub(1)?)?.checked_add(width)?;
+        let need = stride
+            .checked_mul(height.checked_sub(1)?)?
+            .checked_add(width)?;
         (width > 0 && stride >= width && data.len() >= need).then_some(Luma {
             data,
             stride,
@@ -62,7 +64,13 @@ impl<'a> Luma<'a> {
         })
     }
 
-    fn row(&self, y: usize) -> &'a [u8] {
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// # Panics
+    /// If there is no such row.
+    pub fn row(&self, y: usize) -> &'a [u8] {
         &self.data[y * self.stride..][..self.width]
     }
 }

@@ -13,18 +13,20 @@ const DOUBT: f32 = 0.4;
 pub struct Mark {
     /// Counts frames; 24 bits, then from 0 again (77 hours at 60 a second).
     pub number: u32,
-    /// Units of 100 us; 32 bits, then from 0 again (119 hours).
+    /// Units of 100 us, less than [`Mark::PERIOD`]: 118 hours, then from 0 again.
     pub time: u32,
     pub source: u8,
 }
 
 impl Mark {
     pub const NUMBERS: u32 = 1 << 24;
+    /// Fits 32 bits, and is a multiple of the sound marker's period, so that both name the same second for ever.
+    pub const PERIOD: u32 = 104 * crate::tone::SECONDS * TICKS_PER_SECOND as u32;
 
     /// With the parts that don't fit cut off.
     pub fn new(number: u64, nanoseconds: u64, source: u8) -> Mark {
         let number = number % u64::from(Self::NUMBERS);
-        let ticks = nanoseconds / (1_000_000_000 / TICKS_PER_SECOND);
+        let ticks = nanoseconds / (1_000_000_000 / TICKS_PER_SECOND) % u64::from(Self::PERIOD);
         Mark {
             number: number as u32,
             time: ticks as u32,
@@ -34,7 +36,14 @@ impl Mark {
 
     /// From `earlier` to this one's time in seconds, across the wrap.
     pub fn seconds_since(&self, earlier: u32) -> f64 {
-        f64::from(self.time.wrapping_sub(earlier) as i32) / TICKS_PER_SECOND as f64
+        let period = i64::from(Self::PERIOD);
+        let ticks = (i64::from(self.time) - i64::from(earlier)).rem_euclid(period);
+        let ticks = if ticks > period / 2 {
+            ticks - period
+        } else {
+            ticks
+        };
+        ticks as f64 / TICKS_PER_SECOND as f64
     }
 
     fn payload(&self) -> u64 {
@@ -159,7 +168,10 @@ mod tests {
             time: 5,
             source: 0,
         };
-        assert_eq!(late.seconds_since(u32::MAX - 4), 0.001);
-        assert_eq!(Mark::new(1 << 24, 1_000_000_000, 0), Mark::new(0, 1_000_000_000, 0));
+        assert_eq!(late.seconds_since(Mark::PERIOD - 5), 0.001);
+        assert_eq!(
+            Mark::new(1 << 24, 1_000_000_000, 0),
+            Mark::new(0, 1_000_000_000, 0)
+        );
     }
 }

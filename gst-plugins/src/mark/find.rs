@@ -78,8 +78,7 @@ impl Finder {
                         continue;
                     }
                     let cell_width = (upper.cell + lower.cell) / 2.0;
-                    let cell_height =
-                        (lower.middle() - upper.middle()) / (DATA_ROWS + 1) as f32;
+                    let cell_height = (lower.middle() - upper.middle()) / (DATA_ROWS + 1) as f32;
                     if (0.4..2.5).contains(&(cell_height / cell_width)) {
                         found(Grid {
                             x: (upper.x + lower.x) / 2.0,
@@ -153,10 +152,7 @@ fn find_edges(row: &[u8], threshold: u8, edges: &mut Vec<f32>) {
     let mut white = row[0] >= threshold;
     for (i, chunk) in row.chunks(CHUNK).enumerate() {
         // Most of a picture has no edge in 16 pixels, and this test is a few vector instructions.
-        let above = chunk
-            .iter()
-            .map(|p| u8::from(*p >= threshold))
-            .sum::<u8>();
+        let above = chunk.iter().map(|p| u8::from(*p >= threshold)).sum::<u8>();
         if usize::from(above) == if white { chunk.len() } else { 0 } {
             continue;
         }

@@ -71,9 +71,18 @@ fn fill(plane: &mut [u8], stride: usize, columns: Range<usize>, rows: Range<usiz
 
 /// Paints the luma. The place must fit the picture, else a part of it is missing.
 pub fn paint(luma: &mut [u8], stride: usize, place: Place, mark: Mark) {
-    fill(luma, stride, place.columns(0, COLUMNS), place.rows(0, ROWS), BLACK);
+    fill(
+        luma,
+        stride,
+        place.columns(0, COLUMNS),
+        place.rows(0, ROWS),
+        BLACK,
+    );
     let mut white = |column: usize, row: usize| {
-        let (columns, rows) = (place.columns(column + 1, column + 2), place.rows(row, row + 1));
+        let (columns, rows) = (
+            place.columns(column + 1, column + 2),
+            place.rows(row, row + 1),
+        );
         fill(luma, stride, columns, rows, WHITE);
     };
     let bits = mark.bits();

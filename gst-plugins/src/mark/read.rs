@@ -164,11 +164,7 @@ fn decode(luma: &Luma<'_>, grid: Grid) -> Option<(Sighting, Grid)> {
 fn decode_at(luma: &Luma<'_>, grid: Grid) -> Option<(Mark, u32)> {
     let right = grid.x + grid.cell_width * DATA_COLUMNS as f32;
     let bottom = grid.y + grid.cell_height * (DATA_ROWS + 2) as f32;
-    if grid.x < 0.0
-        || grid.y < 0.0
-        || right > luma.width as f32
-        || bottom > luma.height as f32
-    {
+    if grid.x < 0.0 || grid.y < 0.0 || right > luma.width as f32 || bottom > luma.height as f32 {
         return None;
     }
     // Row 0 is the upper sync, then the data, then the lower sync.

@@ -52,7 +52,13 @@ fn stamp(picture: &mut I420, place: Place, mark: Mark) {
 }
 
 fn luma(picture: &I420) -> Luma<'_> {
-    Luma::new(picture.data(), picture.width(), picture.width(), picture.height()).unwrap()
+    Luma::new(
+        picture.data(),
+        picture.width(),
+        picture.width(),
+        picture.height(),
+    )
+    .unwrap()
 }
 
 fn scaled(picture: &I420, width: usize, height: usize) -> I420 {
@@ -241,7 +247,15 @@ fn a_torn_or_noisy_mark_is_never_misread() {
 
 #[test]
 fn odd_and_tiny_pictures_do_no_harm() {
-    for (width, height) in [(1, 1), (35, 20), (36, 20), (41, 33), (119, 67), (1, 2000), (2000, 1)] {
+    for (width, height) in [
+        (1, 1),
+        (35, 20),
+        (36, 20),
+        (41, 33),
+        (119, 67),
+        (1, 2000),
+        (2000, 1),
+    ] {
         let mut bytes = vec![90u8; width * height];
         match Place::usual(width, height) {
             Some(place) => paint(&mut bytes, width, place, Mark::new(1, 1, 1)),

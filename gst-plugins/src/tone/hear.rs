@@ -232,7 +232,8 @@ impl Band {
                 continue;
             };
             let message = read_symbols(burst, symbols);
-            if let Some((source, second)) = message.filter(|m| usize::from(m.0) % BANDS == self.number)
+            if let Some((source, second)) =
+                message.filter(|m| usize::from(m.0) % BANDS == self.number)
             {
                 let at = candidate.at as f64 + f64::from(vertex(candidate.power));
                 heard.push(Heard {
@@ -252,7 +253,8 @@ fn read_symbols(burst: &[Complex], symbols: &[Vec<Complex>; 4]) -> Option<(u8, u
     // The symbol that is decided most narrowly, and what changes if it was the second best.
     let mut narrowest = (f32::INFINITY, 0u32);
     for (i, window) in burst.chunks_exact(SYMBOL_MS).enumerate() {
-        let mut levels = [0u32, 1, 2, 3].map(|v| (power(correlate(window, &symbols[v as usize])), v));
+        let mut levels =
+            [0u32, 1, 2, 3].map(|v| (power(correlate(window, &symbols[v as usize])), v));
         levels.sort_by(|a, b| b.0.total_cmp(&a.0));
         let [(best, value), (second, other), ..] = levels;
         let shift = 30 - 2 * i;

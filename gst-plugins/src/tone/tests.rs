@@ -90,7 +90,11 @@ fn minutes_of_noise_music_and_silence_say_nothing() {
     let mut phase = 0.0f32;
     sound.extend((0..30 * 48_000).map(|i| {
         let sweep = (i % 4_800) as f32 / 4_800.0;
-        let hz = if i / 48_000 % 2 == 0 { 2_000.0 + 10_000.0 * sweep } else { 3_000.0 + 320.0 * sweep };
+        let hz = if i / 48_000 % 2 == 0 {
+            2_000.0 + 10_000.0 * sweep
+        } else {
+            3_000.0 + 320.0 * sweep
+        };
         phase = (phase + hz / 48_000.0).fract();
         0.5 * (phase * std::f32::consts::TAU).sin()
     }));

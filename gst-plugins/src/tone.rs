@@ -46,8 +46,8 @@ fn symbol_hz(value: u32) -> f64 {
 }
 
 fn encode(source: u8, second: u32) -> u32 {
-    let payload = u32::from(source) << 12 | second % SECONDS;
-    payload << 12 | check(payload)
+    let payload = (u32::from(source) << 12) | (second % SECONDS);
+    (payload << 12) | check(payload)
 }
 
 fn decode(bits: u32) -> Option<(u8, u32)> {
@@ -59,8 +59,8 @@ fn decode(bits: u32) -> Option<(u8, u32)> {
 fn check(payload: u32) -> u32 {
     let mut crc = 0xfff;
     for bit in (0..20).rev() {
-        let feed = (crc >> 11 ^ payload >> bit) & 1;
-        crc = crc << 1 & 0xfff ^ feed * 0x80f;
+        let feed = ((crc >> 11) ^ (payload >> bit)) & 1;
+        crc = ((crc << 1) & 0xfff) ^ (feed * 0x80f);
     }
     crc
 }

@@ -47,14 +47,14 @@ impl Mark {
     }
 
     fn payload(&self) -> u64 {
-        u64::from(self.number % Self::NUMBERS) << 40
-            | u64::from(self.time) << 8
+        (u64::from(self.number % Self::NUMBERS) << 40)
+            | (u64::from(self.time) << 8)
             | u64::from(self.source)
     }
 
     pub(super) fn bits(&self) -> u128 {
         let payload = self.payload();
-        u128::from(payload) << 32 | u128::from(crc(payload))
+        (u128::from(payload) << 32) | u128::from(crc(payload))
     }
 
     fn from_bits(bits: u128) -> Option<Mark> {
@@ -70,7 +70,7 @@ impl Mark {
     pub(super) fn from_cells(cells: &[f32; BITS]) -> Option<(Mark, u32)> {
         let mut bits = 0u128;
         for cell in cells {
-            bits = bits << 1 | u128::from(*cell > 0.0);
+            bits = (bits << 1) | u128::from(*cell > 0.0);
         }
         if let Some(mark) = Self::from_bits(bits) {
             return Some((mark, 0));
@@ -89,7 +89,7 @@ impl Mark {
         (1u32..1 << usable).find_map(|choice| {
             let mut tried = bits;
             for (i, (_, flip)) in doubtful.iter().enumerate() {
-                if choice >> i & 1 == 1 {
+                if (choice >> i) & 1 == 1 {
                     tried ^= flip;
                 }
             }
@@ -104,7 +104,7 @@ fn crc(payload: u64) -> u32 {
     for byte in payload.to_be_bytes() {
         crc ^= u32::from(byte);
         for _ in 0..8 {
-            crc = crc >> 1 ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+            crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
         }
     }
     !crc
@@ -117,7 +117,7 @@ mod tests {
 
     fn cells(bits: u128) -> [f32; BITS] {
         std::array::from_fn(|i| {
-            if bits >> (BITS - 1 - i) & 1 == 1 {
+            if (bits >> (BITS - 1 - i)) & 1 == 1 {
                 1.0
             } else {
                 -1.0

@@ -86,13 +86,13 @@ pub fn paint(luma: &mut [u8], stride: usize, place: Place, mark: Mark) {
         fill(luma, stride, columns, rows, WHITE);
     };
     let bits = mark.bits();
-    for column in 0..DATA_COLUMNS {
-        if SYNC[column] {
+    for (column, sync) in SYNC.iter().enumerate() {
+        if *sync {
             white(column, 1);
             white(DATA_COLUMNS - 1 - column, ROWS - 2);
         }
         for row in 0..DATA_ROWS {
-            if bits >> (BITS - 1 - (row * DATA_COLUMNS + column)) & 1 == 1 {
+            if (bits >> (BITS - 1 - (row * DATA_COLUMNS + column))) & 1 == 1 {
                 white(column, row + 2);
             }
         }

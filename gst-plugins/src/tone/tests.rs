@@ -29,9 +29,9 @@ fn a_wrong_bit_is_seen_by_the_check_code() {
         let bits = encode(source, second);
         assert_eq!(decode(bits), Some((source, second)));
         for a in 0..32 {
-            assert_eq!(decode(bits ^ 1 << a), None);
+            assert_eq!(decode(bits ^ (1 << a)), None);
             for b in 0..a {
-                assert_eq!(decode(bits ^ 1 << a ^ 1 << b), None);
+                assert_eq!(decode(bits ^ (1 << a) ^ (1 << b)), None);
             }
         }
     }

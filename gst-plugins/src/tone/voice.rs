@@ -65,7 +65,7 @@ impl Voice {
                 CHIRP_HZ * (2.0 * part - 1.0)
             } else {
                 let symbol = (ms - CHIRP_MS) / SYMBOL_MS;
-                symbol_hz(bits >> (30 - 2 * symbol) & 3)
+                symbol_hz((bits >> (30 - 2 * symbol)) & 3)
             };
             let edge = i.min(BURST - 1 - i).min(FADE) as f64 / FADE as f64;
             let fade = 0.5 - 0.5 * (edge * TAU / 2.0).cos();

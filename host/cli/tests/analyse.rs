@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Once;
+use std::sync::{Mutex, Once};
 
 use dais_cli::analyse::{Report, Source, Stream, analyse};
 use gst::prelude::*;
@@ -60,8 +60,7 @@ fn record(file: &Path, mux: &str, audio: &str) {
     let sound = pipeline.by_name("sound").unwrap();
     let late = (GUEST_BEHIND_MS + SOUND_LATE_MS) * 1_000_000;
     sound.static_pad("src").unwrap().set_offset(late);
-    let mut last: Option<gst::Buffer> = None;
-    let last = std::sync::Mutex::new(last.take());
+    let last: Mutex<Option<gst::Buffer>> = Mutex::new(None);
     let marked = host.static_pad("src").unwrap();
     marked.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         let Some(buffer) = info.buffer_mut() else {
@@ -99,7 +98,7 @@ fn lost_and_repeated_frames_latency_and_offset_are_found_in_every_container() {
     // Each encoder's own delay that its stream does not tell.
     let aac = 1024.0 / 48.0;
     for (name, mux, audio, priming) in [
-        ("mkv", "matroskamux", "opusenc bitrate=64000", 0.0),
+        ("mkv", "matroskamux", "flacenc", 0.0),
         ("mp4", "mp4mux", "avenc_aac bitrate=128000 ! aacparse", aac),
         ("flv", "flvmux", "avenc_aac bitrate=128000 ! aacparse", aac),
         (
@@ -113,7 +112,6 @@ fn lost_and_repeated_frames_latency_and_offset_are_found_in_every_container() {
         let file = folder.path().join(format!("show.{name}"));
         record(&file, mux, audio);
         let report = analyse(&file, 0).unwrap();
-        println!("{report}");
         assert_eq!(report.problems, [""; 0], "{name}");
         let [host, guest] = sources(&report) else {
             panic!("{report}");
@@ -162,7 +160,7 @@ fn black_frozen_and_silent_spans_are_named() {
          videotestsrc num-buffers=25 pattern=ball ! video/x-raw,format=I420,width=320,height=180,framerate=25/1 ! pictures. \
          videotestsrc num-buffers=50 pattern=black ! video/x-raw,format=I420,width=320,height=180,framerate=25/1 ! pictures. \
          videotestsrc num-buffers=25 pattern=smpte75 ! video/x-raw,format=I420,width=320,height=180,framerate=25/1 ! pictures. \
-         concat name=sounds ! opusenc ! queue ! mux. \
+         concat name=sounds ! flacenc ! queue ! mux. \
          audiotestsrc num-buffers=100 samplesperbuffer=480 volume=0.5 ! audio/x-raw,rate=48000,channels=2 ! sounds. \
          audiotestsrc num-buffers=200 samplesperbuffer=480 wave=silence ! audio/x-raw,rate=48000,channels=2 ! sounds. \
          audiotestsrc num-buffers=100 samplesperbuffer=480 volume=0.5 ! audio/x-raw,rate=48000,channels=2 ! sounds.",
@@ -170,7 +168,6 @@ fn black_frozen_and_silent_spans_are_named() {
     ));
     run(&pipeline.unwrap().downcast().unwrap());
     let report = analyse(&file, 0).unwrap();
-    println!("{report}");
     let mut seen = 0;
     for stream in &report.streams {
         match stream {

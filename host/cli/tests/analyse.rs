@@ -226,24 +226,38 @@ fn the_command_prints_one_object_or_says_why_a_file_is_unreadable() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let pipeline = gst::parse::launch(&format!(
-        "videotestsrc num-buffers=10 ! video/x-raw,width=320,height=180,framerate=25/1 ! daisstamp source-id=8 \
-         ! x264enc ! matroskamux ! filesink location={}",
-        path("ten.mkv")
+        "videotestsrc num-buffers=200 ! video/x-raw,width=320,height=180,framerate=25/1 ! daisstamp source-id=8 \
+         ! x264enc speed-preset=ultrafast ! matroskamux ! filesink location={}",
+        path("whole.mkv")
     ));
     run(&pipeline.unwrap().downcast().unwrap());
-    let (code, out, _) = command(&["--json", &path("ten.mkv")]);
+    let (code, out, _) = command(&["--json", &path("whole.mkv")]);
     assert_eq!(code, Some(0));
     let value: serde_json::Value = serde_json::from_str(&out).unwrap();
     let video = &value["streams"][0];
     assert_eq!(
         (video["kind"].as_str(), video["frames"].as_u64()),
-        (Some("video"), Some(10))
+        (Some("video"), Some(200))
     );
     assert_eq!(video["sources"][0]["source"], 8);
-    assert_eq!(video["times"]["packets"], 10);
-    let (code, out, _) = command(&[&path("ten.mkv")]);
+    assert_eq!(video["times"]["packets"], 200);
+    let (code, out, _) = command(&[&path("whole.mkv")]);
     assert_eq!(code, Some(0));
-    assert!(out.contains("mark 8: 10 frames (0 to 9), 0 lost"), "{out}");
+    assert!(
+        out.contains("mark 8: 200 frames (0 to 199), 0 lost"),
+        "{out}"
+    );
+
+    let whole = std::fs::read(path("whole.mkv")).unwrap();
+    std::fs::write(path("cut.mkv"), &whole[..whole.len() / 2]).unwrap();
+    let (code, out, error) = command(&["--json", &path("cut.mkv")]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(
+        error.contains("is read only in part: its container says 8.00 s"),
+        "{error}"
+    );
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(value["problems"].as_array().unwrap().len(), 1);
 
     std::fs::write(path("text.mkv"), "this is no film\n".repeat(100)).unwrap();
     for (file, why) in [

@@ -45,6 +45,8 @@ pub struct Stream {
 #[derive(Default)]
 pub struct Decoded {
     pub container: Option<String>,
+    /// Seconds, as the container says.
+    pub said: Option<f64>,
     pub packets: BTreeMap<String, Packets>,
     pub streams: Vec<Stream>,
     /// What stopped it, or could not be decoded.
@@ -59,6 +61,7 @@ struct Found {
     packets: Mutex<Vec<(String, Packet)>>,
     streams: Mutex<Vec<(String, Content_)>>,
     problems: Mutex<Vec<String>>,
+    container: Mutex<Option<&'static str>>,
     progress: AtomicU64,
 }
 
@@ -100,6 +103,11 @@ pub fn decode(file: &Path) -> Result<Decoded, AnalyseError> {
     let bus = pipeline.bus();
     if let Some(bus) = &bus {
         follow(bus, &found, &mut decoded);
+    }
+    let said = pipeline.query_duration::<gst::ClockTime>();
+    decoded.said = said.map(|time| time.nseconds() as f64 / 1e9);
+    if decoded.container.is_none() {
+        decoded.container = lock(&found.container).map(String::from);
     }
     // Joins the streaming threads: what follows is alone with the streams.
     let _ = pipeline.set_state(gst::State::Null);
@@ -178,10 +186,25 @@ fn watch_demuxers(pipeline: &gst::Pipeline, found: &Arc<Found>) {
             .factory()
             .is_some_and(|f| f.metadata("klass").is_some_and(|k| k.contains("Demux")));
         if demuxer {
+            let name = element.factory().map(|f| f.name());
+            if let Some(name) = name.and_then(|name| untagged(&name)) {
+                *lock(&found.container) = Some(name);
+            }
             let found = found.clone();
             element.connect_pad_added(move |_, pad| watch_packets(pad, &found));
         }
     });
+}
+
+/// Containers that no tag names, by their demuxer.
+fn untagged(demuxer: &str) -> Option<&'static str> {
+    match demuxer {
+        "tsdemux" => Some("MPEG-TS"),
+        "flvdemux" => Some("FLV"),
+        "oggdemux" => Some("Ogg"),
+        "wavparse" => Some("WAV"),
+        _ => None,
+    }
 }
 
 fn watch_packets(pad: &gst::Pad, found: &Found) {

@@ -11,6 +11,10 @@ use super::sound::{Levels, Marker};
 use super::spans::{Percentiles, Spans};
 use super::times::{self, Times};
 
+/// What a container says of its duration may be estimated; a file that ends this much earlier is cut or damaged.
+const MISSING_S: f64 = 1.0;
+const MISSING_PART: f64 = 0.05;
+
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     pub file: String,
@@ -57,9 +61,10 @@ impl Report {
     pub fn new(file: String, decoded: Decoded, reference: u8) -> Report {
         let Decoded {
             container,
+            said,
             packets,
             streams,
-            problems,
+            mut problems,
         } = decoded;
         let markers: Vec<Marker> = streams
             .iter()
@@ -108,6 +113,13 @@ impl Report {
             }
         });
         let streams = streams.collect();
+        if let Some(said) =
+            said.filter(|said| *said - duration_s > MISSING_S.max(MISSING_PART * said))
+        {
+            problems.push(format!(
+                "its container says {said:.2} s, and what could be decoded ends at {duration_s:.2} s"
+            ));
+        }
         Report {
             file,
             container,

@@ -37,6 +37,8 @@ struct Source {
     rect: [f32; 4],
     /// Last, least and greatest, in milliseconds; the two since the last message.
     latency: Option<[f64; 3]>,
+    /// A message told the least and the greatest; the next frame begins anew.
+    told: bool,
 }
 
 struct State {
@@ -114,6 +116,7 @@ fn note(sources: &mut Vec<Source>, sighting: &Sighting, now: Option<u64>) {
                 tally: Tally::default(),
                 rect: sighting.rect,
                 latency: None,
+                told: false,
             });
             sources.len() - 1
         });
@@ -123,9 +126,10 @@ fn note(sources: &mut Vec<Source>, sighting: &Sighting, now: Option<u64>) {
     if let Some(now) = now.filter(|_| step != Step::Repeated) {
         let ms = 1000.0 * Mark::new(0, now, 0).seconds_since(mark.time);
         source.latency = Some(match source.latency {
-            Some([_, least, greatest]) => [ms, least.min(ms), greatest.max(ms)],
-            None => [ms; 3],
+            Some([_, least, greatest]) if !source.told => [ms, least.min(ms), greatest.max(ms)],
+            _ => [ms; 3],
         });
+        source.told = false;
     }
 }
 
@@ -186,7 +190,7 @@ impl Read {
         let report = state.structure();
         state.posted = state.running_time;
         for source in &mut state.sources {
-            source.latency = None;
+            source.told = true;
         }
         report
     }

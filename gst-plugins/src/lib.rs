@@ -11,6 +11,7 @@ mod limiter;
 pub mod mark;
 pub mod meter;
 pub mod mixminus;
+pub mod nv12;
 pub mod scale;
 mod sinc;
 pub mod tilemix;

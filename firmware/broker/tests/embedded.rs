@@ -88,7 +88,7 @@ async fn the_end_of_a_users_last_connection_is_told() {
     second.ended().await;
 
     dial(&broker, &ben).await.unwrap().disconnect().await;
-    assert_eq!(book.departures(1).await, [ben.clone()]);
+    assert_eq!(book.departures(1).await, std::slice::from_ref(&ben));
     dial(&broker, &eve).await.unwrap().vanish().await;
     assert_eq!(book.departures(2).await, [ben.clone(), eve.clone()]);
     reloaded.disconnect().await;

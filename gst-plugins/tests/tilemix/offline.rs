@@ -34,11 +34,11 @@ const SOURCES: [&str; 3] = [
 ];
 
 /// The mixed pictures, with this format on the way in and out.
-fn mixed(format: &str) -> Vec<(u64, I420)> {
+fn mixed(format: &str, threads: u32) -> Vec<(u64, I420)> {
     let [a, b, c] = SOURCES;
     let way_in = format!("! videoconvert ! video/x-raw,format={format}");
     pictures_of(&format!(
-        "daistilemix name=mix background=0xff203040 \
+        "daistilemix name=mix background=0xff203040 threads={threads} \
            sink_0::width=400 sink_0::height=226 \
            sink_1::xpos=211 sink_1::ypos=-31 sink_1::width=153 sink_1::height=99 sink_1::fit=contain sink_1::alpha=0.6 \
            sink_2::xpos=330 sink_2::ypos=100 sink_2::width=120 sink_2::height=121 sink_2::radius=20 sink_2::border=4 sink_2::border-color=0xffdc1e1e \
@@ -121,9 +121,9 @@ fn assert_same(got: &[(u64, I420)], wanted: &[(u64, I420)]) {
 fn pictures_are_those_of_the_kernel_each_time_and_in_both_formats() {
     let wanted = expected();
     // The longest source lasts 17 frames of 40 ms.
-    assert_same(&mixed("I420"), &wanted);
-    assert_same(&mixed("I420"), &wanted);
-    assert_same(&mixed("NV12"), &wanted);
+    assert_same(&mixed("I420", 1), &wanted);
+    assert_same(&mixed("I420", 3), &wanted);
+    assert_same(&mixed("NV12", 1), &wanted);
 }
 
 #[test]

@@ -39,8 +39,8 @@ pub fn buffer(format: &str, picture: &I420, pts: Option<u64>) -> gst::Buffer {
     let strides = frame.plane_stride().to_vec();
     let view = picture.as_ref();
     let planes = if format == "NV12" { 1 } else { 3 };
-    for p in 0..planes {
-        let stride = strides[p] as usize;
+    for (p, stride) in strides.iter().enumerate().take(planes) {
+        let stride = *stride as usize;
         let data = frame.plane_data_mut(p as u32).unwrap();
         for y in 0..view.plane(p).height() {
             let row = view.plane(p).row(y);

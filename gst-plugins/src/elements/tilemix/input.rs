@@ -10,6 +10,7 @@ use gst_video::prelude::*;
 use super::pad::PadSettings;
 use crate::frame::I420Ref;
 use crate::nv12::Chroma;
+use crate::tilemix::Source;
 
 /// Timestamps that went through a container were rounded: Matroska's to a millisecond.
 pub(super) const TOLERANCE: u64 = 1_000_000;
@@ -62,8 +63,10 @@ impl Picture {
         };
         picture.view().is_some().then_some(picture)
     }
+}
 
-    pub fn view(&self) -> Option<I420Ref<'_>> {
+impl Source for Picture {
+    fn view(&self) -> Option<I420Ref<'_>> {
         let strides = self.frame.plane_stride();
         let stride = |p: usize| strides.get(p).and_then(|s| usize::try_from(*s).ok());
         let luma = self.frame.plane_data(0).ok()?;

@@ -11,6 +11,7 @@
 //! | `mode` | `auto` (live if any upstream says so when its first frame comes), `live`, `offline` |
 //! | `background` | 0xAARRGGBB |
 //! | `transition-ms` | how long a change of a pad's `xpos`, `ypos`, `width` or `height` moves; 0 jumps |
+//! | `threads` | how many scale the tiles, that of the frame included |
 //! | `stats` | counters: `frames`, `repeated` (made up for by the pipeline clock), `skipped` (clock pad's frames that were ahead of the grid), `dropped` (unusable buffers) |
 //!
 //! | pad property | |
@@ -35,11 +36,14 @@
 
 mod beat;
 mod canvas;
+mod chain;
+mod events;
 mod imp;
 mod input;
 mod output;
 mod pad;
 mod scene;
+mod task;
 
 use gst::glib;
 use gst::prelude::*;

@@ -9,7 +9,7 @@ use super::input::{Picture, Slot, lock};
 use super::pad::{PadSettings, colour};
 use crate::blend::Rect;
 use crate::frame::I420Mut;
-use crate::tilemix::{self, Tile, TileMixer, Tween};
+use crate::tilemix::{self, Pool, Source, Tile, TileMixer, Tween};
 
 /// How the locks of the pads are taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,6 +106,10 @@ pub(super) struct Scene {
     seats: Vec<Seat>,
     /// Empty between frames: only its memory is kept.
     tiles: Vec<Tile<'static>>,
+    /// The same, for the pictures of the tiles.
+    sources: Vec<Arc<dyn Source>>,
+    /// Helpers in scaling, if any.
+    pub pool: Option<Pool>,
 }
 
 impl Scene {
@@ -162,8 +166,19 @@ impl Scene {
         }
         mixer.set_background(colour(background));
         let mut tiles = recycle(std::mem::take(&mut self.tiles));
-        tiles.extend(self.seats.iter().filter_map(|seat| seat.tile(now)));
-        mixer.mix(out, &tiles);
+        for seat in &self.seats {
+            if let (Some(tile), Some(picture)) = (seat.tile(now), &seat.picture) {
+                tiles.push(tile);
+                if self.pool.is_some() {
+                    self.sources.push(picture.clone());
+                }
+            }
+        }
+        match &mut self.pool {
+            Some(pool) => mixer.mix_with(out, &tiles, &self.sources, pool),
+            None => mixer.mix(out, &tiles),
+        }
+        self.sources.clear();
         self.tiles = recycle(tiles);
     }
 }

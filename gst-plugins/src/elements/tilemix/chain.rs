@@ -137,6 +137,8 @@ impl TileMix {
             if self.way() == Way::Live {
                 return Ok(Way::Live);
             }
+            // The task has stopped, and takes nothing any more.
+            self.last_flow()?;
             {
                 let mut input = lock(&slot.input);
                 if state.flushing || input.flushing {

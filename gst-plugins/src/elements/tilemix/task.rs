@@ -64,9 +64,8 @@ impl TileMix {
         let (Some(clock), Some(base)) = (self.obj().clock(), self.obj().base_time()) else {
             return self.rest();
         };
-        let Some(now) = self.running_time() else {
-            return;
-        };
+        // Zero before the base time, which may lie ahead.
+        let now = self.running_time().unwrap_or(0);
         let deadline = {
             let mut output = lock(&self.output);
             if output.eos {
@@ -74,10 +73,12 @@ impl TileMix {
                 return;
             }
             self.look_up_pads(&mut output);
-            if let Err(error) = output.prepare(&self.src) {
-                return self.fail(error);
-            }
-            output.beat.deadline(now)
+            let ready = output.prepare(&self.src);
+            ready.map(|()| output.beat.deadline(now))
+        };
+        let deadline = match deadline {
+            Ok(deadline) => deadline,
+            Err(error) => return self.fail(error),
         };
         let id = clock.new_single_shot_id(base + gst::ClockTime::from_nseconds(deadline));
         {
@@ -102,9 +103,13 @@ impl TileMix {
         let n = output.beat.expired(now);
         self.counters.repeated.fetch_add(1, Ordering::Relaxed);
         self.look_up_pads(&mut output);
-        if let Err(error) = self.send(&mut output, n..n + 1, Look::Glance) {
-            drop(output);
-            self.fail(error);
+        match self.send(&mut output, n..n + 1, Look::Glance) {
+            // What comes after may be back by the next frame.
+            Ok(_) | Err(gst::FlowError::Flushing) => {}
+            Err(error) => {
+                drop(output);
+                self.fail(error);
+            }
         }
     }
 
@@ -149,6 +154,7 @@ impl TileMix {
         let done = match output.prepare(&self.src) {
             Ok(()) if over => {
                 output.end(&self.src);
+                let _ = self.noted(Err(gst::FlowError::Eos));
                 return;
             }
             Ok(()) => {

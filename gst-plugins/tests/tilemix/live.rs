@@ -158,7 +158,9 @@ fn it_runs_by_the_clock_alone_when_told_that_it_is_live() {
     pipeline.set_state(gst::State::Playing).unwrap();
     for n in 0..10 {
         clock.crank();
-        let sample = sink.pull_sample().unwrap();
+        let sample = sink
+            .try_pull_sample(gst::ClockTime::from_seconds(60))
+            .unwrap();
         let out = sample.buffer_owned().unwrap();
         assert_eq!(out.pts().unwrap().nseconds(), n * 1_000_000_000 / 30);
         assert_eq!(at(&picture(out, sample.caps().unwrap()), 64, 36), RED);

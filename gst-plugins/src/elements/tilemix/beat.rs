@@ -9,6 +9,8 @@ use std::ops::Range;
 const SECOND: u64 = 1_000_000_000;
 /// A frame may be this share of a period away from its point; more than a half, so that jitter doesn't make it slip to and fro.
 const SLIP: f64 = 0.75;
+/// A timestamp that is this far ahead of the clock would carry the output there, and nothing could follow it.
+const WILD: u64 = 60 * SECOND;
 /// Share of a deviation by which the expected lateness of the clock pad's frames follows it.
 const FOLLOW: f64 = 0.125;
 
@@ -78,9 +80,10 @@ impl Beat {
         let expected = self.pts(self.next);
         let late = self.late() as u64;
         let guess = arrival.map_or(expected, |arrival| arrival.saturating_sub(late));
-        let here = at.unwrap_or(guess);
+        let wild = |at: &u64| arrival.is_some_and(|now| *at > now.saturating_add(WILD));
+        let here = at.filter(|at| !wild(at)).unwrap_or(guess);
         // A timestamp more than a second behind tells nothing; one ahead means that the machine stood still.
-        let lost = self.emitted && here + SECOND < expected;
+        let lost = self.emitted && here.saturating_add(SECOND) < expected;
         let here = if lost {
             arrival.unwrap_or(expected)
         } else {
@@ -230,6 +233,7 @@ mod tests {
             let at = match k % 100 {
                 0..40 => Some(k * 33_333_333),
                 40..70 => None,
+                70..80 => Some(u64::MAX - k),
                 _ => Some(0),
             };
             for n in beat.clock_frame(at, Some(k * 33_333_333)) {

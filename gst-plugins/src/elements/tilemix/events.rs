@@ -27,7 +27,7 @@ impl TileMix {
             EventView::Gap(gap) => {
                 self.way_for(pad);
                 let (from, length) = gap.get();
-                let end = from + length.unwrap_or_default();
+                let end = from.saturating_add(length.unwrap_or_default());
                 let mut input = lock(&slot.input);
                 if let Some(end) = input.segment.to_running_time(end) {
                     input.known_until = input.known_until.max(end.nseconds());

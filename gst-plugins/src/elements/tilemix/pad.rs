@@ -87,7 +87,6 @@ impl ObjectImpl for TileMixPad {
                     .blurb(blurb)
                     .minimum(min)
                     .maximum(max)
-                    .controllable()
                     .mutable_playing()
                     .build()
             };
@@ -97,7 +96,6 @@ impl ObjectImpl for TileMixPad {
                     .blurb(blurb)
                     .maximum(max)
                     .default_value(default)
-                    .controllable()
                     .mutable_playing()
                     .build()
             };
@@ -137,7 +135,6 @@ impl ObjectImpl for TileMixPad {
                     .minimum(0.0)
                     .maximum(1.0)
                     .default_value(1.0)
-                    .controllable()
                     .mutable_playing()
                     .build(),
                 uint(

@@ -145,17 +145,21 @@ fn report(mixer: &str, host_in: &Passed, out: &Passed) {
             .copied()
             .unwrap_or(f64::NAN)
     };
-    let longest = out
-        .windows(2)
-        .map(|w| (w[1].1 - w[0].1).as_secs_f64() * 1e3)
-        .fold(0.0, f64::max);
+    let longest = |passed: &[(u64, Instant)]| {
+        passed
+            .windows(2)
+            .map(|w| (w[1].1 - w[0].1).as_secs_f64() * 1e3)
+            .fold(0.0, f64::max)
+    };
     println!(
-        "{mixer:<14} host frame in to mixed frame out: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms; {} of {} host frames have no output frame; longest interval {longest:.1} ms",
+        "{mixer:<14} host frame in to mixed frame out: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms; {} of {} host frames have no output frame; longest interval in {:.1} ms, out {:.1} ms",
         at(0.5),
         at(0.99),
         at(1.0),
         host_in.len() - took.len(),
         host_in.len(),
+        longest(&host_in),
+        longest(&out),
     );
 }
 

@@ -376,11 +376,12 @@ fn sane(rect: Rect) -> bool {
     rect.w.max(rect.h) as usize <= MAX_SIDE
 }
 
-/// Which part of the source is shown, where inside the tile, and how large.
-struct Placed {
-    crop: Crop,
-    inset: (i32, i32),
-    size: (usize, usize),
+/// Which part of a picture its tile shows, where inside the tile, and how large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    pub crop: Crop,
+    pub inset: (i32, i32),
+    pub size: (usize, usize),
 }
 
 impl Placed {
@@ -395,13 +396,14 @@ fn recipe(tile: &Tile<'_>) -> (Recipe, Placed) {
         size: (tile.rect.w, tile.rect.h),
         fit: tile.fit,
     };
-    let placed = place(&recipe);
+    let placed = place(recipe.src, recipe.size, recipe.fit);
     (recipe, placed)
 }
 
-fn place(recipe: &Recipe) -> Placed {
-    let (sw, sh) = recipe.src;
-    let (tw, th) = (recipe.size.0 as usize, recipe.size.1 as usize);
+/// Fits a picture of the size `src` into a tile.
+pub fn place(src: (usize, usize), tile: (u32, u32), fit: Fit) -> Placed {
+    let (sw, sh) = src;
+    let (tw, th) = (tile.0 as usize, tile.1 as usize);
     let whole = Crop {
         x: 0,
         y: 0,
@@ -409,7 +411,7 @@ fn place(recipe: &Recipe) -> Placed {
         h: sh,
     };
     let wider = sw * th > tw * sh;
-    match recipe.fit {
+    match fit {
         Fit::Fill => Placed {
             crop: whole,
             inset: (0, 0),

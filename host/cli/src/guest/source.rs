@@ -115,9 +115,7 @@ impl Picture {
                 source.set_property("foreground-color", 0xffff_ffffu32);
             }
             VideoSpec::V4l2(device) => source.set_property("device", device),
-            VideoSpec::File(path) => {
-                player = Some(play(path, "video/x-raw", "videoconvert", &source)?)
-            }
+            VideoSpec::File(path) => player = Some(play(path, "videoconvert", &source)?),
         }
         part(&bin, "payloader")?.set_property("pt", payload.number);
         part(&bin, "fixed")?.set_property("caps", &payload.fixed);
@@ -144,7 +142,11 @@ impl Picture {
             .field("format", "I420")
             .field("width", even(want.width))
             .field("height", even(want.height))
-            .field("framerate", gst::Fraction::new(fps, 1))
+            // At most: a file or a camera may be slower, and frames are only left out.
+            .field(
+                "framerate",
+                gst::FractionRange::new(gst::Fraction::new(1, 1), gst::Fraction::new(fps, 1)),
+            )
             .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
             .build();
         self.size.set_property("caps", caps);
@@ -204,9 +206,7 @@ impl Sound {
                 );
             }
             AudioSpec::Alsa(device) => source.set_property("device", device),
-            AudioSpec::File(path) => {
-                player = Some(play(path, "audio/x-raw", "audioconvert", &source)?)
-            }
+            AudioSpec::File(path) => player = Some(play(path, "audioconvert", &source)?),
             AudioSpec::None => {}
         }
         part(&bin, "payloader")?.set_property("pt", payload.number);
@@ -225,12 +225,7 @@ impl Sound {
     }
 }
 
-fn play(
-    path: &Path,
-    kind: &str,
-    convert: &str,
-    source: &gst::Element,
-) -> Result<Player, PeerError> {
+fn play(path: &Path, convert: &str, source: &gst::Element) -> Result<Player, PeerError> {
     let broken = |what: String| PeerError::File {
         path: path.to_owned(),
         what,
@@ -240,9 +235,9 @@ fn play(
         .map_err(|error| broken(error.to_string()))?;
     let uri =
         gst::glib::filename_to_uri(&absolute, None).map_err(|error| broken(error.to_string()))?;
-    let description = format!(
-        "uridecodebin name=file caps={kind} ! {convert} ! appsink name=sink sync=true max-buffers=2"
-    );
+    // Only a stream that the converter takes is linked; what else the file holds goes nowhere.
+    let description =
+        format!("uridecodebin name=file ! {convert} ! appsink name=sink sync=true max-buffers=2");
     let pipeline = gst::parse::launch(&description)
         .ok()
         .and_then(|p| p.downcast::<gst::Pipeline>().ok())
@@ -257,8 +252,6 @@ fn play(
         return Err(broken("no player for it could be built".into()));
     };
     file.set_property("uri", uri.as_str());
-    // uridecodebin's own `caps` only say where decoding stops; other streams of the file must go nowhere.
-    file.set_property("expose-all-streams", false);
     let source = source.downgrade();
     sink.set_callbacks(
         gst_app::AppSinkCallbacks::builder()

@@ -161,6 +161,7 @@ fn it_plays_again_after_it_was_stopped() {
         .unwrap()
         .downcast::<gst_app::AppSink>()
         .unwrap();
+    let src = pipeline.by_name("mix").unwrap().static_pad("src").unwrap();
     for state in [
         gst::State::Null,
         gst::State::Ready,
@@ -169,10 +170,9 @@ fn it_plays_again_after_it_was_stopped() {
     ] {
         pipeline.set_state(gst::State::Playing).unwrap();
         for _ in 0..5 {
-            assert!(
-                sink.try_pull_sample(gst::ClockTime::from_seconds(60))
-                    .is_some()
-            );
+            let sample = sink.try_pull_sample(gst::ClockTime::from_seconds(60));
+            assert!(sample.is_some_and(|s| s.caps().is_some()));
+            assert!(src.sticky_event::<gst::event::Segment>(0).is_some());
         }
         let pipeline = pipeline.clone();
         returns("it stops", move || pipeline.set_state(state).unwrap());

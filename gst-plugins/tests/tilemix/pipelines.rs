@@ -34,6 +34,13 @@ fn the_pipelines_of_the_documentation_run() {
             let pipeline = gst::parse::launch(&line).unwrap();
             let bin = pipeline.downcast_ref::<gst::Bin>().unwrap();
             let sink = bin.by_name("out").unwrap().downcast::<AppSink>().unwrap();
+            // A misspelt property of a pad is no error to the parser.
+            let mix = bin.by_name("mix").unwrap();
+            for (name, property) in line.split_whitespace().filter_map(|w| w.split_once("::")) {
+                let (property, _) = property.split_once('=').unwrap();
+                let pad = mix.static_pad(name).unwrap();
+                assert!(pad.find_property(property).is_some(), "{property}");
+            }
             pipeline.set_state(gst::State::Playing).unwrap();
             let mut last = None;
             for _ in 0..10 {

@@ -1,7 +1,7 @@
 //! Frames come in.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
 
 use gst::subclass::prelude::*;
 
@@ -76,7 +76,7 @@ impl TileMix {
         slot.show(picture);
         if !self.any_frame.swap(true, Ordering::SeqCst) {
             let _state = lock(&self.state);
-            self.changed.notify_all();
+            self.announce();
         }
         if !slot.is_clock.load(Ordering::SeqCst) {
             return self.last_flow();
@@ -151,13 +151,18 @@ impl TileMix {
                     return Ok(Way::Offline);
                 }
             }
-            state = self.wait(state);
+            state = wait(&self.room, state);
         }
     }
 
+    /// In the task, until something changes.
     pub(super) fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.changed
-            .wait(state)
-            .unwrap_or_else(PoisonError::into_inner)
+        wait(&self.changed, state)
     }
+}
+
+fn wait<'a>(condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    condition
+        .wait(state)
+        .unwrap_or_else(PoisonError::into_inner)
 }

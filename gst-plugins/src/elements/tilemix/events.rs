@@ -63,7 +63,7 @@ impl TileMix {
 
     fn notify(&self) {
         let _state = lock(&self.state);
-        self.changed.notify_all();
+        self.announce();
     }
 
     /// Live: the last pad's end is the output's. (Not live, the task sees to it.)

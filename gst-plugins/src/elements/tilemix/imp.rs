@@ -94,8 +94,10 @@ pub struct TileMix {
     pub(super) settings: Mutex<Settings>,
     pub(super) output: Mutex<Output>,
     pub(super) state: Mutex<State>,
-    /// Goes with `state`.
+    /// What the task waits for. Goes with `state`.
     pub(super) changed: Condvar,
+    /// What inputs with a full queue wait for. Goes with `state`.
+    pub(super) room: Condvar,
     pub(super) way: AtomicU8,
     /// Counts changes of the list of pads.
     pub(super) version: AtomicU64,
@@ -143,6 +145,7 @@ impl ObjectSubclass for TileMix {
                 wait: None,
             }),
             changed: Condvar::new(),
+            room: Condvar::new(),
             way: AtomicU8::new(Way::Undecided as u8),
             version: AtomicU64::new(1),
             any_frame: AtomicBool::new(false),
@@ -439,17 +442,23 @@ impl TileMix {
         }
     }
 
+    /// Everybody who waits looks again. With `state` locked, or after what changed was.
+    pub(super) fn announce(&self) {
+        self.changed.notify_all();
+        self.room.notify_all();
+    }
+
     pub(super) fn wake(&self, state: &mut State) {
         if let Some(wait) = state.wait.take() {
             wait.unschedule();
         }
-        self.changed.notify_all();
+        self.announce();
     }
 
     fn pads_changed(&self, state: &State) {
         self.version.fetch_add(1, Ordering::SeqCst);
         self.choose_clock(state);
-        self.changed.notify_all();
+        self.announce();
     }
 
     fn choose_clock(&self, state: &State) {
@@ -473,7 +482,7 @@ impl TileMix {
     pub(super) fn set_way(&self, way: Way) {
         let _state = lock(&self.state);
         self.way.store(way as u8, Ordering::SeqCst);
-        self.changed.notify_all();
+        self.announce();
     }
 
     /// Live as soon as one upstream is, in mode `auto`.

@@ -142,7 +142,7 @@ impl TileMix {
                 over &= input.is_over(time);
             }
             if moved {
-                self.changed.notify_all();
+                self.room.notify_all();
             }
             if known {
                 break over;
@@ -183,7 +183,7 @@ impl TileMix {
             );
         }
         let state = lock(&self.state);
-        self.changed.notify_all();
+        self.announce();
         drop(state);
     }
 }

@@ -4,16 +4,21 @@
 //! A tile's scaled picture is kept until its frame, rectangle or fit changes, so that guests at 15 frames a second cost
 //! half as much in a programme of 30, and a frozen one next to nothing.
 
+mod pool;
 mod style;
 mod tween;
+
+use std::sync::Arc;
 
 use crate::blend::{self, Rect, Yuv, span};
 use crate::frame::{I420, I420Mut, I420Ref, MAX_SIDE, Rgba};
 use crate::scale::{Crop, Scaler};
 
+pub use pool::{Pool, Source};
 pub use style::{Border, Style};
 pub use tween::Tween;
 
+use pool::Job;
 use style::Mask;
 
 /// How a picture of another shape meets its rectangle.
@@ -89,7 +94,8 @@ struct Scaled {
 struct Kept {
     id: u64,
     used: bool,
-    scaled: Option<Scaled>,
+    /// In a box, because threads hand it around.
+    scaled: Option<Box<Scaled>>,
     mask: Mask,
 }
 
@@ -132,8 +138,54 @@ impl TileMixer {
     /// # Panics
     /// If `out` isn't of this mixer's size: that is the caller's bug.
     pub fn mix(&mut self, out: &mut I420Mut<'_>, tiles: &[Tile<'_>]) {
+        let hidden = self.begin(out, tiles);
+        self.draw_all(out, tiles, hidden);
+    }
+
+    /// The same, with the scaling spread over threads. `sources` are the pictures of the tiles once more, in their order.
+    ///
+    /// # Panics
+    /// As [`TileMixer::mix`].
+    pub fn mix_with(
+        &mut self,
+        out: &mut I420Mut<'_>,
+        tiles: &[Tile<'_>],
+        sources: &[Arc<dyn Source>],
+        pool: &mut Pool,
+    ) {
+        let hidden = self.begin(out, tiles);
+        for n in hidden..self.order.len() {
+            let tile = &tiles[self.order[n]];
+            let Some(source) = sources.get(self.order[n]) else {
+                continue;
+            };
+            let (recipe, placed) = recipe(tile);
+            if !placed.scales() || self.visible(tile).is_none() {
+                continue;
+            }
+            let place = self.keep(tile.id);
+            let kept = &mut self.kept[place];
+            if kept.needs_scaling(tile, recipe, &placed)
+                && let Some(scaled) = kept.scaled.take()
+            {
+                pool.add(Job {
+                    source: source.clone(),
+                    scaled,
+                    place,
+                });
+            }
+        }
+        pool.finish(|job| {
+            self.kept[job.place].scaled = Some(job.scaled);
+            self.scaled += 1;
+        });
+        self.draw_all(out, tiles, hidden);
+    }
+
+    /// Sorts the tiles and paints the background; the first in order that can be seen.
+    fn begin(&mut self, out: &mut I420Mut<'_>, tiles: &[Tile<'_>]) -> usize {
         assert_eq!((out.width(), out.height()), (self.width, self.height));
-        let canvas = Rect::new(0, 0, self.width as u32, self.height as u32);
+        let canvas = self.canvas();
         self.order.clear();
         self.order.extend(0..tiles.len());
         self.order.sort_unstable_by_key(|i| (tiles[*i].z, *i));
@@ -141,22 +193,33 @@ impl TileMixer {
         // Below an opaque tile that covers the canvas nothing can be seen.
         let bottom = self.order.iter().rposition(|i| {
             let tile = &tiles[*i];
-            canvas.intersect(&tile.rect.snapped()) == Some(canvas)
-                && sane(tile.rect)
-                && tile.style.is_opaque()
+            self.visible(tile) == Some(canvas) && tile.style.is_opaque()
         });
         if bottom.is_none() {
             blend::fill(out, canvas, self.background);
         }
         self.kept.iter_mut().for_each(|k| k.used = false);
-        let hidden = bottom.unwrap_or(0);
+        bottom.unwrap_or(0)
+    }
+
+    fn canvas(&self) -> Rect {
+        Rect::new(0, 0, self.width as u32, self.height as u32)
+    }
+
+    /// What of a tile is on the canvas.
+    fn visible(&self, tile: &Tile<'_>) -> Option<Rect> {
+        let shown = sane(tile.rect) && !tile.style.is_invisible();
+        tile.rect
+            .snapped()
+            .intersect(&self.canvas())
+            .filter(|_| shown)
+    }
+
+    fn draw_all(&mut self, out: &mut I420Mut<'_>, tiles: &[Tile<'_>], hidden: usize) {
         for n in 0..self.order.len() {
             let tile = &tiles[self.order[n]];
-            let rect = tile.rect.snapped();
-            match rect.intersect(&canvas) {
-                Some(visible) if n >= hidden && sane(rect) && !tile.style.is_invisible() => {
-                    self.draw(out, tile, rect, visible);
-                }
+            match self.visible(tile) {
+                Some(visible) if n >= hidden => self.draw(out, tile, visible),
                 // It may come back into view with the next frame: keep what it has.
                 _ => self
                     .kept
@@ -168,21 +231,19 @@ impl TileMixer {
         self.kept.retain(|k| k.used);
     }
 
-    fn draw(&mut self, out: &mut I420Mut<'_>, tile: &Tile<'_>, rect: Rect, visible: Rect) {
-        let recipe = Recipe {
-            src: (tile.frame.width(), tile.frame.height()),
-            size: (rect.w, rect.h),
-            fit: tile.fit,
-        };
-        let placed = place(recipe.src, recipe.size, recipe.fit);
-        let kept = self.keep(tile.id);
-        if placed.size != (placed.crop.w, placed.crop.h) && kept.scale(tile, recipe, &placed) {
-            self.scaled += 1;
-        }
-        let n = self.kept.iter().position(|k| k.id == tile.id).unwrap_or(0);
+    fn draw(&mut self, out: &mut I420Mut<'_>, tile: &Tile<'_>, visible: Rect) {
+        let rect = tile.rect.snapped();
+        let (recipe, placed) = recipe(tile);
+        let n = self.keep(tile.id);
         let kept = &mut self.kept[n];
+        if placed.scales() && kept.needs_scaling(tile, recipe, &placed) {
+            self.scaled += 1;
+            if let Some(scaled) = &mut kept.scaled {
+                scaled.run(&tile.frame);
+            }
+        }
         let (source, origin) = match &kept.scaled {
-            Some(scaled) if scaled.recipe == recipe => (scaled.picture.as_ref(), (0, 0)),
+            Some(scaled) if placed.scales() => (scaled.picture.as_ref(), (0, 0)),
             // Nothing to scale: straight from the frame.
             _ => (tile.frame, (placed.crop.x, placed.crop.y)),
         };
@@ -210,7 +271,8 @@ impl TileMixer {
         style::lay(out, &layer, (0, 0), rect, visible, &kept.mask, &tile.style);
     }
 
-    fn keep(&mut self, id: u64) -> &mut Kept {
+    /// Index of what is kept of a tile.
+    fn keep(&mut self, id: u64) -> usize {
         let n = self.kept.iter().position(|k| k.id == id);
         let n = n.unwrap_or_else(|| {
             self.kept.push(Kept {
@@ -222,13 +284,13 @@ impl TileMixer {
             self.kept.len() - 1
         });
         self.kept[n].used = true;
-        &mut self.kept[n]
+        n
     }
 }
 
 impl Kept {
-    /// Makes the picture at its size if it isn't there yet: then `true`.
-    fn scale(&mut self, tile: &Tile<'_>, recipe: Recipe, placed: &Placed) -> bool {
+    /// Makes everything ready for [`Scaled::run`], which is due if this is `true`.
+    fn needs_scaling(&mut self, tile: &Tile<'_>, recipe: Recipe, placed: &Placed) -> bool {
         let fresh = || Scaler::new(recipe.src, Some(placed.crop), placed.size);
         let scaled = match &mut self.scaled {
             Some(scaled) => {
@@ -240,21 +302,22 @@ impl Kept {
                 }
                 scaled
             }
-            none => none.insert(Scaled {
+            none => none.insert(Box::new(Scaled {
                 recipe,
                 serial: None,
                 scaler: fresh(),
                 picture: I420::blank(placed.size.0, placed.size.1),
-            }),
+            })),
         };
-        if scaled.serial == Some(tile.serial) {
-            return false;
-        }
+        let due = scaled.serial != Some(tile.serial);
         scaled.serial = Some(tile.serial);
-        scaled
-            .scaler
-            .scale(&tile.frame, &mut scaled.picture.as_mut());
-        true
+        due
+    }
+}
+
+impl Scaled {
+    fn run(&mut self, frame: &I420Ref<'_>) {
+        self.scaler.scale(frame, &mut self.picture.as_mut());
     }
 }
 
@@ -319,6 +382,22 @@ pub struct Placed {
     pub crop: Crop,
     pub inset: (i32, i32),
     pub size: (usize, usize),
+}
+
+impl Placed {
+    fn scales(&self) -> bool {
+        self.size != (self.crop.w, self.crop.h)
+    }
+}
+
+fn recipe(tile: &Tile<'_>) -> (Recipe, Placed) {
+    let recipe = Recipe {
+        src: (tile.frame.width(), tile.frame.height()),
+        size: (tile.rect.w, tile.rect.h),
+        fit: tile.fit,
+    };
+    let placed = place(recipe.src, recipe.size, recipe.fit);
+    (recipe, placed)
 }
 
 /// Fits a picture of the size `src` into a tile.

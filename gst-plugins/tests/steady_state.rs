@@ -7,12 +7,13 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::Arc;
 
 use gstdais::blend::{Rect, Yuv};
 use gstdais::drift::{DriftQueue, Pulled};
-use gstdais::frame::{I420, Rgba};
+use gstdais::frame::{I420, I420Ref, Rgba};
 use gstdais::mixminus::MixMinus;
-use gstdais::tilemix::{Fit, Overlay, Style, Tile, TileMixer};
+use gstdais::tilemix::{Border, Fit, Overlay, Pool, Source, Style, Tile, TileMixer};
 use gstdais::{BLOCK_SAMPLES, Block};
 
 struct Counting;
@@ -77,6 +78,39 @@ fn mixing_pictures_allocates_nothing_after_the_first_frame() {
         0
     );
     assert_eq!(mixer.scaled(), 500);
+    // Neither do styles, and helpers.
+    let styled = |serial| {
+        tiles(serial).map(|tile| Tile {
+            style: Style {
+                alpha: 0.5,
+                radius: 12,
+                border: Border {
+                    width: 3,
+                    colour: Yuv::BLACK,
+                },
+            },
+            ..tile
+        })
+    };
+    let shared: Vec<Arc<dyn Source>> = sources
+        .iter()
+        .map(|s| Arc::new(Shown(s.clone())) as Arc<dyn Source>)
+        .collect();
+    let mut pool = Pool::new(2);
+    let mut round = |n: u64| {
+        mixer.mix_with(&mut canvas.as_mut(), &styled(n), &shared, &mut pool);
+    };
+    // Whoever is first at a job makes room for it in its list.
+    (100..150).for_each(&mut round);
+    assert_eq!(allocations(|| (150..200).for_each(&mut round)), 0);
+}
+
+struct Shown(I420);
+
+impl Source for Shown {
+    fn view(&self) -> Option<I420Ref<'_>> {
+        Some(self.0.as_ref())
+    }
 }
 
 #[test]

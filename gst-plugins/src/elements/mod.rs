@@ -3,6 +3,7 @@
 pub mod read;
 mod samples;
 pub mod stamp;
+pub mod tilemix;
 mod time_source;
 pub mod toneread;
 pub mod tonestamp;
@@ -14,6 +15,7 @@ pub use time_source::TimeSource;
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     read::register(plugin)?;
     stamp::register(plugin)?;
+    tilemix::register(plugin)?;
     toneread::register(plugin)?;
     tonestamp::register(plugin)?;
     Ok(())

@@ -106,6 +106,8 @@ pub struct TileMixer {
     background: Yuv,
     kept: Vec<Kept>,
     order: Vec<usize>,
+    /// What of the canvas no opaque tile covers.
+    bare: Vec<Rect>,
     /// Where a tile that is more than its picture is put together before it is laid over the canvas.
     layer: I420,
     scaled: u64,
@@ -119,6 +121,7 @@ impl TileMixer {
             background: Yuv::BLACK,
             kept: Vec::new(),
             order: Vec::new(),
+            bare: Vec::new(),
             layer: I420::blank(1, 1),
             scaled: 0,
         }
@@ -196,10 +199,30 @@ impl TileMixer {
             self.visible(tile) == Some(canvas) && tile.style.is_opaque()
         });
         if bottom.is_none() {
-            blend::fill(out, canvas, self.background);
+            self.find_bare(tiles);
+            for rect in &self.bare {
+                blend::fill(out, *rect, self.background);
+            }
         }
         self.kept.iter_mut().for_each(|k| k.used = false);
         bottom.unwrap_or(0)
+    }
+
+    /// Painting the background below opaque tiles would cost as much as drawing a third of them.
+    fn find_bare(&mut self, tiles: &[Tile<'_>]) {
+        self.bare.clear();
+        self.bare.push(self.canvas());
+        for tile in tiles {
+            let Some(cover) = self.visible(tile).filter(|_| tile.style.is_opaque()) else {
+                continue;
+            };
+            for n in (0..self.bare.len()).rev() {
+                if let Some(covered) = self.bare[n].intersect(&cover) {
+                    let rect = self.bare.swap_remove(n);
+                    self.bare.extend(around(&rect, &covered));
+                }
+            }
+        }
     }
 
     fn canvas(&self) -> Rect {
@@ -369,6 +392,25 @@ impl Painted<'_> {
             blend::blend_rgba(out, overlay.bitmap, x, y, Some(visible));
         }
     }
+}
+
+/// What is left of `rect` without `hole`, which lies inside: above, below, left, right. It starts on the chroma grid:
+/// where the hole ends off it, the two overlap by a pixel.
+fn around(rect: &Rect, hole: &Rect) -> impl Iterator<Item = Rect> + use<> {
+    let bottom = |r: &Rect| r.y + r.h as i32;
+    let right = |r: &Rect| r.x + r.w as i32;
+    let (under, beside) = (bottom(hole) & !1, right(hole) & !1);
+    let between = |a: i32, b: i32| (b - a).max(0) as u32;
+    let (above, below) = (between(rect.y, hole.y), between(under, bottom(rect)));
+    let (before, after) = (between(rect.x, hole.x), between(beside, right(rect)));
+    [
+        Rect::new(rect.x, rect.y, rect.w, above),
+        Rect::new(rect.x, under, rect.w, below),
+        Rect::new(rect.x, hole.y, before, hole.h),
+        Rect::new(beside, hole.y, after, hole.h),
+    ]
+    .into_iter()
+    .filter(|r| r.w > 0 && r.h > 0)
 }
 
 /// Larger than any picture can be: not drawn.

@@ -279,3 +279,37 @@ fn half_transparent_white_lies_half_way() {
         "{got:?}"
     );
 }
+
+proptest::proptest! {
+    /// Only what no tile covers is painted, so nothing may be forgotten.
+    #[test]
+    fn every_pixel_is_written(
+        width in 2usize..90,
+        height in 2usize..70,
+        rects in proptest::collection::vec((-30i32..100, -30i32..80, 1u32..80, 1u32..60), 0..6),
+    ) {
+        let colour = Yuv { y: 200, u: 90, v: 160 };
+        let picture = I420::of_colour(16, 16, colour);
+        let tiles: Vec<Tile<'_>> = rects
+            .iter()
+            .enumerate()
+            .map(|(n, (x, y, w, h))| Tile {
+                id: n as u64,
+                frame: picture.as_ref(),
+                serial: 1,
+                rect: Rect::new(*x, *y, *w, *h),
+                z: 0,
+                fit: Fit::Fill,
+                dim: false,
+                overlays: &[],
+                style: Style::default(),
+            })
+            .collect();
+        let old = Yuv { y: 77, u: 77, v: 77 };
+        let mut out = I420::of_colour(width, height, old);
+        let mut mixer = TileMixer::new(width, height);
+        mixer.set_background(Yuv { y: 30, u: 120, v: 130 });
+        mixer.mix(&mut out.as_mut(), &tiles);
+        proptest::prop_assert!(!out.data().contains(&77));
+    }
+}

@@ -86,6 +86,13 @@ impl MixMinus {
         }
     }
 
+    /// Ends this input's ramps: what was set holds from the first sample. Clicks, unless nothing was heard yet.
+    pub fn settle_input(&mut self, input: usize) {
+        if let Some(input) = self.inputs.get_mut(input) {
+            input.settle();
+        }
+    }
+
     /// -60 to 12 dB; what lies outside is brought inside, not-a-number is 0 dB. Unknown inputs are ignored.
     pub fn set_gain_db(&mut self, input: usize, gain_db: f32) {
         if let Some(input) = self.inputs.get_mut(input) {

@@ -82,6 +82,11 @@ impl Input {
         }
     }
 
+    pub(super) fn settle(&mut self) {
+        self.fader = self.target;
+        self.remaining = 0;
+    }
+
     pub(super) fn set_ducking(&mut self, ducking: Option<Ducking>) {
         self.ducking = ducking.map(Ducking::bounded);
     }
@@ -120,8 +125,7 @@ impl Input {
             self.apply_gain(trim);
         } else {
             // Nothing to hear: the ramps are over at once.
-            self.fader = self.target;
-            self.remaining = 0;
+            self.settle();
         }
         self.trim = trim;
         self.meter.feed(&self.block);

@@ -174,9 +174,10 @@ impl Input {
                 return;
             };
             now += step;
-            for c in 0..2 {
-                self.fader[c] += (self.target[c] - self.fader[c]) / self.remaining as f32;
-                frame[c] *= self.fader[c] * now;
+            let left = self.remaining as f32;
+            for ((fader, target), x) in self.fader.iter_mut().zip(self.target).zip(frame) {
+                *fader += (target - *fader) / left;
+                *x *= *fader * now;
             }
             self.remaining -= 1;
             frames = rest;

@@ -32,7 +32,7 @@ fn each_return_holds_all_tones_but_the_own_which_is_80_db_down() {
     }
     // After the queues have filled; whole periods of each tone.
     let settled = 10 * 960..;
-    for n in 0..10 {
+    for (n, source) in sources.iter().enumerate() {
         let there = amplitude(&mix[settled.clone()], hz(n));
         assert!((there - 0.05).abs() < 1e-3, "{n}: {there}");
         for (m, back) in backs.iter().enumerate() {
@@ -47,7 +47,7 @@ fn each_return_holds_all_tones_but_the_own_which_is_80_db_down() {
                 assert!((there - 0.05).abs() < 1e-3, "{m} hears {n}: {there}");
             }
         }
-        let counts = ["dropped", "silent-blocks"].map(|p| sources[n].sink.property::<u64>(p));
+        let counts = ["dropped", "silent-blocks"].map(|p| source.sink.property::<u64>(p));
         assert_eq!(counts, [0, 2], "the queue fills for 30 ms");
     }
 }

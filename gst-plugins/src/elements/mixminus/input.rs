@@ -120,7 +120,7 @@ impl Shown {
 /// What waits, by the kind of mixing.
 enum Waiting {
     /// Nobody waits for the input: its own clock is followed.
-    Live(DriftQueue),
+    Live(Box<DriftQueue>),
     /// It is waited for: its timestamps count.
     Placed(Timeline),
 }
@@ -220,7 +220,7 @@ impl Input {
     pub(super) fn start(&self, live: bool, queue_ms: u32) {
         let mut queue = self.lock();
         queue.waiting = if live {
-            Waiting::Live(DriftQueue::new(queue_ms))
+            Waiting::Live(Box::new(DriftQueue::new(queue_ms)))
         } else {
             Waiting::Placed(Timeline::default())
         };
@@ -343,6 +343,17 @@ impl Input {
                 .room
                 .wait(guard)
                 .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Whether `wait` would not wait.
+    pub(super) fn is_ready(&self) -> bool {
+        let queue = self.lock();
+        match &queue.waiting {
+            Waiting::Placed(timeline) => {
+                queue.gone || queue.stopped || queue.eos || timeline.is_ready()
+            }
+            Waiting::Live(_) => true,
         }
     }
 

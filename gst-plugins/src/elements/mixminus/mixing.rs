@@ -253,6 +253,12 @@ impl Mixing {
             let mut ended = 0;
             for seat in self.slots.iter().filter_map(seated) {
                 seats += 1;
+                if !seat.input.is_ready() {
+                    // Before anything is waited for: somebody may need what was mixed to send more. Others run first,
+                    // so that more than one block comes at a time.
+                    self.flush_outputs();
+                    std::thread::yield_now();
+                }
                 match seat.input.wait() {
                     Ready::Sound => {}
                     Ready::Ended => ended += 1,
@@ -263,6 +269,7 @@ impl Mixing {
                 continue;
             }
             if seats == 0 || self.shared.ended.load(Ordering::Relaxed) {
+                self.flush_outputs();
                 self.wait_for_seats();
             } else if ended == seats {
                 self.end();
@@ -375,18 +382,29 @@ impl Mixing {
             &mut self.programme,
             &mut self.returns,
         );
-        let wait = !self.live;
         for (slot, block) in self.slots.iter().zip(&self.returns) {
             if let Some(seat) = seated(slot) {
-                seat.output.put(self.number, block, wait);
+                self.put(&seat.output, block);
             }
         }
-        self.shared
-            .programme
-            .put(self.number, &self.programme, wait);
+        self.put(&self.shared.programme, &self.programme);
         self.show();
         self.let_go();
         self.number += 1;
+    }
+
+    fn put(&self, output: &Output, block: &Block) {
+        if !self.live && output.is_full() {
+            self.flush_outputs();
+        }
+        output.put(self.number, block, !self.live);
+    }
+
+    fn flush_outputs(&self) {
+        for seat in self.slots.iter().filter_map(seated) {
+            seat.output.flush();
+        }
+        self.shared.programme.flush();
     }
 
     fn show(&self) {

@@ -18,6 +18,10 @@ pub(super) const CAPACITY: usize = 25;
 struct Waiting {
     /// Blocks that wait, and those of before, for their memory. Full means oldest lost (live) or mixing waits.
     blocks: VecDeque<(u64, Box<Block>)>,
+    #[allow(
+        clippy::vec_box,
+        reason = "boxes move between here, `blocks` and the task"
+    )]
     spare: Vec<Box<Block>>,
     open: bool,
     eos: bool,
@@ -100,7 +104,8 @@ impl Output {
         self.filled.notify_all();
     }
 
-    /// A block, with its number. If downstream doesn't take them: waits, or loses the oldest and counts it.
+    /// A block, with its number. If downstream doesn't take them: loses the oldest and counts it, or, with `wait`, waits.
+    /// Then the task also sleeps until half are full or `flush`: a wake-up for each block costs more than mixing it.
     pub(super) fn put(&self, number: u64, block: &Block, wait: bool) {
         let mut waiting = self.lock();
         while wait && waiting.open && !waiting.stopped && waiting.blocks.len() == CAPACITY {
@@ -125,7 +130,22 @@ impl Output {
         };
         own.copy_from_slice(block);
         waiting.blocks.push_back((number, own));
-        if std::mem::take(&mut waiting.wants_block) {
+        let now = !wait || waiting.blocks.len() > CAPACITY / 2;
+        if now && std::mem::take(&mut waiting.wants_block) {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Mixing would have to wait for room.
+    pub(super) fn is_full(&self) -> bool {
+        let waiting = self.lock();
+        waiting.open && waiting.blocks.len() == CAPACITY
+    }
+
+    /// Wakes the task for what waits.
+    pub(super) fn flush(&self) {
+        let mut waiting = self.lock();
+        if !waiting.blocks.is_empty() && std::mem::take(&mut waiting.wants_block) {
             self.filled.notify_one();
         }
     }

@@ -291,7 +291,7 @@ fn frames_possible(waiting: usize, phase: f64, step: f64) -> usize {
 /// Plays `out.len()` frames from the beginning of `frames`. Gives how far it came: whole frames and the rest.
 fn play(frames: &[[f32; 2]], phase: f64, step: f64, out: &mut [[f32; 2]]) -> (usize, f64) {
     #[cfg(target_arch = "x86_64")]
-    if fma::detected() {
+    if sinc::has_fma() {
         return fma::play(frames, phase, step, out);
     }
     play_by(frames, phase, step, out, |a, b, c| a * b + c)
@@ -347,17 +347,13 @@ mod fma {
         reason = "calling a function compiled for more than the target's least processor"
     )]
 
-    pub(super) fn detected() -> bool {
-        std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
-    }
-
     pub(super) fn play(
         frames: &[[f32; 2]],
         phase: f64,
         step: f64,
         out: &mut [[f32; 2]],
     ) -> (usize, f64) {
-        assert!(detected());
+        assert!(crate::sinc::has_fma());
         // SAFETY: the line above.
         unsafe { play_fma(frames, phase, step, out) }
     }

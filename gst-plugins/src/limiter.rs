@@ -176,6 +176,38 @@ impl Limiter {
 /// The peak of the wave, of both channels, from each frame of a chunk to the next. `around` begins REACH frames earlier
 /// and ends as many later.
 fn true_peaks(around: &[f32], peaks: &mut [f32; CHUNK]) {
+    #[cfg(target_arch = "x86_64")]
+    if sinc::has_fma() {
+        return fma::true_peaks(around, peaks);
+    }
+    true_peaks_by(around, peaks, |a, b, c| a * b + c);
+}
+
+/// The same, compiled for processors that have AVX2 and fused multiply-add: a third of the time.
+#[cfg(target_arch = "x86_64")]
+mod fma {
+    #![allow(
+        unsafe_code,
+        reason = "calling a function compiled for more than the target's least processor"
+    )]
+
+    use super::CHUNK;
+
+    pub(super) fn true_peaks(around: &[f32], peaks: &mut [f32; CHUNK]) {
+        assert!(crate::sinc::has_fma());
+        // SAFETY: the line above.
+        unsafe { true_peaks_fma(around, peaks) }
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    fn true_peaks_fma(around: &[f32], peaks: &mut [f32; CHUNK]) {
+        super::true_peaks_by(around, peaks, f32::mul_add);
+    }
+}
+
+/// `mul_add` is a·b + c.
+#[inline(always)]
+fn true_peaks_by(around: &[f32], peaks: &mut [f32; CHUNK], mul_add: impl Fn(f32, f32, f32) -> f32) {
     // Quarters of the frame before the chunk, of its own frames, and of the frame behind them.
     let mut quarters = [[0.0_f32; SAMPLES + 4]; 4];
     quarters[0].copy_from_slice(&around[2 * (REACH - 1)..][..SAMPLES + 4]);
@@ -187,7 +219,7 @@ fn true_peaks(around: &[f32], peaks: &mut [f32; CHUNK]) {
             for (k, w) in weights.iter().enumerate() {
                 let samples = &around[start + 2 * k..start + 2 * k + LANES];
                 for (s, x) in sums.iter_mut().zip(samples) {
-                    *s += w * x;
+                    *s = mul_add(*w, *x, *s);
                 }
             }
             points[start..start + LANES].copy_from_slice(&sums);

@@ -283,3 +283,35 @@ fn a_flush_forgets_what_waits_and_mixing_goes_on() {
     let heard: Vec<f32> = (0..6).flat_map(|n| programme.block(n)).collect();
     assert!(amplitude(&heard, 600.0) < 2e-2 && amplitude(&heard[5 * 960..], 800.0) > 0.05);
 }
+
+/// The pipeline of the element's documentation, with sinks that keep nothing.
+#[test]
+fn the_pipeline_of_the_documentation_runs_to_its_end() {
+    drop(Rig::new(false));
+    let docs = include_str!("../../src/elements/mixminus/mod.rs");
+    let command = docs.split("```").nth(1).unwrap().replace("//!", "");
+    let line = command.split("gst-launch-1.0").nth(1).unwrap();
+    let line = line.replace('\\', " ").replace(
+        "wavenc ! filesink location=/tmp/without-440.wav",
+        "fakesink",
+    );
+    let pipeline = gst::parse::launch(&line).unwrap();
+    let mixer = pipeline
+        .downcast_ref::<gst::Bin>()
+        .unwrap()
+        .by_name("m")
+        .unwrap();
+    let pad = |n: &str| mixer.static_pad(n).unwrap();
+    assert_eq!(pad("sink_0").property::<f64>("gain-db"), -6.0);
+    assert_eq!(pad("sink_1").property::<f64>("pan"), 0.5);
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+    let patience = gst::ClockTime::from_seconds(60);
+    let message = pipeline
+        .bus()
+        .unwrap()
+        .timed_pop_filtered(patience, &ends)
+        .unwrap();
+    assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
+    pipeline.set_state(gst::State::Null).unwrap();
+}

@@ -104,7 +104,10 @@ fn src_pad(template: &gst::PadTemplate, name: &str) -> DaisMixMinusSrcPad {
             )
         })
         // Mixing makes its own time: nothing is sought, and a guest's picture can't be asked of it.
-        .event_function(|_, _, event| event.type_() == gst::EventType::Reconfigure)
+        .event_function(|_, _, event| {
+            use gst::EventType::{Latency, Qos, Reconfigure};
+            matches!(event.type_(), Latency | Qos | Reconfigure)
+        })
         .build()
 }
 
@@ -468,8 +471,13 @@ impl ElementImpl for MixMinusElement {
             let _ = src.set_active(true);
             let _ = sink.set_active(true);
         }
-        element.add_pad(&src).ok()?;
-        element.add_pad(&sink).ok()?;
+        if element.add_pad(&src).is_err() || element.add_pad(&sink).is_err() {
+            // Somebody else took the name meanwhile.
+            self.shared.remove(&sink.imp().input);
+            let _ = sink.set_active(false);
+            let _ = src.set_active(false);
+            return None;
+        }
         for pad in [sink.upcast_ref::<gst::Pad>(), src.upcast_ref()] {
             element.child_added(pad, &pad.name());
         }

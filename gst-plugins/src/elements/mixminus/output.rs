@@ -162,6 +162,8 @@ impl Output {
                 if waiting.blocks.len() <= CAPACITY / 2 && std::mem::take(&mut waiting.wants_room) {
                     self.room.notify_one();
                 }
+                // Under the lock, so that whoever closes the output knows of this one.
+                self.pushing.store(true, Ordering::SeqCst);
                 return Next::Block(number, block);
             }
             if waiting.eos {
@@ -209,7 +211,6 @@ impl Pushing {
                 let _ = pad.pause_task();
             }
             Next::Block(number, block) => {
-                self.output.pushing.store(true, Ordering::SeqCst);
                 let result = self.push(pad, number, &block);
                 self.output.pushing.store(false, Ordering::SeqCst);
                 self.done = Some(block);

@@ -222,3 +222,20 @@ fn an_input_that_another_takes_is_as_new() {
     let there = amplitude(&programme[4 * BLOCK_SAMPLES..], hz(1));
     assert!(there > 0.15, "{there}");
 }
+
+#[test]
+fn levelling_that_is_under_way_stops_when_the_voice_does_and_noise_alone_is_never_raised() {
+    let mut mixer = MixMinus::new(1);
+    mixer.set_levelling(0, Some(-16.0));
+    let noise = 10.0_f32.powf(-60.0 / 20.0);
+    run(&mut mixer, 500, |_, b| tone(1000.0, noise, b), |_, _| {});
+    assert_eq!(mixer.trim_db(0), Some(0.0));
+    // 12 dB to go, at 2 dB a second.
+    run(&mut mixer, 200, |_, b| voice(b, -28.0), |_, _| {});
+    // What the window of 400 ms still holds of it.
+    run(&mut mixer, 40, |_, b| tone(1000.0, noise, b), |_, _| {});
+    let there = mixer.trim_db(0).unwrap();
+    assert!((2.0..6.0).contains(&there), "{there}");
+    run(&mut mixer, 500, |_, b| tone(1000.0, noise, b), |_, _| {});
+    assert_eq!(mixer.trim_db(0), Some(there));
+}

@@ -183,7 +183,7 @@ fn true_peaks(around: &[f32], peaks: &mut [f32; CHUNK]) {
     true_peaks_by(around, peaks, |a, b, c| a * b + c);
 }
 
-/// The same, compiled for processors that have AVX2 and fused multiply-add: a third of the time.
+/// The same, compiled for processors that have AVX2 and fused multiply-add.
 #[cfg(target_arch = "x86_64")]
 mod fma {
     #![allow(

@@ -82,12 +82,15 @@ impl Sink {
         );
         let pad = gst::Pad::builder_from_template(&template.unwrap())
             .chain_function(move |_, _, buffer| {
-                let _ = give.send(Got::Buffer(buffer));
                 let (shut, opened) = &*own;
                 let mut shut = shut.lock().unwrap();
-                while *shut {
+                // Decided before the test sees the buffer: closing the gate then holds up the next one, not this.
+                let held = *shut;
+                let _ = give.send(Got::Buffer(buffer));
+                while held && *shut {
                     shut = opened.wait(shut).unwrap();
                 }
+                drop(shut);
                 Ok(gst::FlowSuccess::Ok)
             })
             .event_function(move |pad, parent, event| {

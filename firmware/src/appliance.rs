@@ -18,9 +18,9 @@ use dais_studio::Studio;
 use dais_studio::api::Event;
 use tokio::sync::{mpsc, watch};
 
-use crate::book::Book;
+use crate::book::{Book, Presence};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{BrokerMode, Config};
 use crate::control::{Control, Envelope, FAREWELL, Received};
 use crate::destinations::{Changed, Destinations};
 use crate::journal::{Journal, JournalError};
@@ -50,7 +50,7 @@ pub struct Parts {
 pub struct Inbox {
     pub mqtt: mpsc::Receiver<Incoming>,
     pub studio: mpsc::UnboundedReceiver<Event>,
-    pub seen: mpsc::UnboundedReceiver<Identity>,
+    pub presence: mpsc::UnboundedReceiver<Presence>,
 }
 
 pub struct Appliance {
@@ -75,12 +75,14 @@ pub struct Appliance {
     shown: u64,
     /// Guests who logged in while an older connection of theirs was live, and when: its will is still to come.
     taken_over: HashMap<Id, u64>,
+    /// Guests whose last connection ended, and when: what they sent may be still to come.
+    departed: HashMap<Id, u64>,
 }
 
 /// `expires_in_ms` in `pending` is true when it is published; a console that connects later reads it at most this old.
 const PENDING_EVERY_MS: u64 = 5_000;
-/// The will of a connection that was taken over comes at once; this leaves time for a slow box.
-const TAKEOVER_MS: u64 = 2_000;
+/// What a connection sent last, and its will, come through the broker within milliseconds; this leaves time for a slow box.
+const WILL_MS: u64 = 2_000;
 
 impl Appliance {
     /// Runs the box until `stop` says so, then ends recordings and says good-bye.
@@ -106,7 +108,7 @@ impl Appliance {
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(incoming) = inbox.mqtt.recv() => this.on_mqtt(incoming)?,
                 Some(event) = inbox.studio.recv() => this.on_studio(event)?,
-                Some(who) = inbox.seen.recv() => this.on_seen(&who)?,
+                Some(change) = inbox.presence.recv() => this.on_presence(&change)?,
                 Some(Done { to, result }) = results.recv() => this.answer(&to, result.map(|()| serde_json::json!({})), false)?,
                 _ = second.tick() => this.every_second()?,
                 () = timeout => this.apply(Input::Tick, None)?,
@@ -148,6 +150,7 @@ impl Appliance {
             speaking: HashMap::new(),
             shown: 0,
             taken_over: HashMap::new(),
+            departed: HashMap::new(),
         }
     }
 
@@ -163,6 +166,7 @@ impl Appliance {
             Incoming::Connected => {
                 tracing::info!("connected to the broker");
                 self.vitals.over("broker");
+                self.greet_the_awaited()?;
                 self.shown = 0;
                 self.show();
                 self.publish_outputs();
@@ -181,24 +185,60 @@ impl Appliance {
         }
     }
 
+    /// An external broker kept its clients through a restart of the box, and none of them logs in anew: the guests of
+    /// before are taken for present. One who is not has no media, and loses the seat when its grace is over.
+    fn greet_the_awaited(&mut self) -> Result<(), JournalError> {
+        if self.config.broker.mode != BrokerMode::External {
+            return Ok(());
+        }
+        let awaited: Vec<Id> = self.room.awaited_guests().cloned().collect();
+        for user in awaited {
+            self.see(&guest(&user), user)?;
+        }
+        Ok(())
+    }
+
     fn on_request(&mut self, request: Request) -> Result<(), JournalError> {
         let now = self.clock.now_ms();
         match self.control.receive(request, now) {
             Received::Nothing => Ok(()),
             Received::Gone(who) => self.on_gone(&who),
-            Received::Call(to, call) => self.on_call(to, call),
+            Received::Call(to, call) => {
+                let who = to.from.clone();
+                self.on_call(to, call)?;
+                // A request shows that its sender is there, unless the broker said meanwhile that they went.
+                match caller(&who) {
+                    Some(Caller::Guest(user)) if self.departed.contains_key(&user) => {
+                        self.gone(&who)
+                    }
+                    _ => Ok(()),
+                }
+            }
         }
     }
 
-    /// A client logged in.
-    fn on_seen(&mut self, who: &Identity) -> Result<(), JournalError> {
-        let Some(Caller::Guest(user)) = caller(who) else {
-            return Ok(());
-        };
-        if self.is_live(&user) {
-            self.taken_over.insert(user.clone(), self.clock.now_ms());
+    fn on_presence(&mut self, change: &Presence) -> Result<(), JournalError> {
+        let now = self.clock.now_ms();
+        self.taken_over.retain(|_, at| *at + WILL_MS > now);
+        self.departed.retain(|_, at| *at + WILL_MS > now);
+        match change {
+            Presence::Arrived(who) => {
+                let Some(Caller::Guest(user)) = caller(who) else {
+                    return Ok(());
+                };
+                let lately = self.departed.remove(&user).is_some();
+                if lately || self.is_live(&user) {
+                    self.taken_over.insert(user.clone(), now);
+                }
+                self.see(who, user)
+            }
+            Presence::Departed(who) => {
+                if let Some(Caller::Guest(user)) = caller(who) {
+                    self.departed.insert(user, now);
+                }
+                self.gone(who)
+            }
         }
-        self.see(who, user)
     }
 
     fn is_live(&self, user: &Id) -> bool {
@@ -212,18 +252,25 @@ impl Appliance {
         self.apply(Input::Seen { user, name }, None)
     }
 
+    /// `session.gone` came: a good-bye, or a will.
     fn on_gone(&mut self, who: &Identity) -> Result<(), JournalError> {
-        let now = self.clock.now_ms();
-        self.taken_over.retain(|_, at| *at + TAKEOVER_MS > now);
-        self.stop_watching(who);
-        let Some(Caller::Guest(user)) = caller(who) else {
-            return Ok(());
-        };
-        if self.taken_over.remove(&user).is_some() {
+        let until = self.clock.now_ms().saturating_sub(WILL_MS);
+        if let Some(Caller::Guest(user)) = caller(who)
+            && self.taken_over.remove(&user).is_some_and(|at| at > until)
+        {
             // The old connection's will: its successor is live.
+            self.stop_watching(who);
             return Ok(());
         }
-        self.apply(Input::SessionGone { user }, None)
+        self.gone(who)
+    }
+
+    fn gone(&mut self, who: &Identity) -> Result<(), JournalError> {
+        self.stop_watching(who);
+        match caller(who) {
+            Some(Caller::Guest(user)) => self.apply(Input::SessionGone { user }, None),
+            _ => Ok(()),
+        }
     }
 
     /// Gives the room an input, makes the result durable, and carries it out.

@@ -36,7 +36,16 @@ pub struct Book {
     box_password: String,
     store: Store,
     clock: Clock,
-    seen: tokio::sync::mpsc::UnboundedSender<Identity>,
+    presence: tokio::sync::mpsc::UnboundedSender<Presence>,
+}
+
+/// What the embedded broker knows of who is there. An external broker tells nothing: there only wills and requests do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Logged in.
+    Arrived(Identity),
+    /// Has no connection left.
+    Departed(Identity),
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -85,11 +94,11 @@ pub struct Admission {
 }
 
 impl Book {
-    /// Opens the book of `store`. Each successful log-in of a client is told to `seen`.
+    /// Opens the book of `store`. Who logs in and who goes is told to `presence`.
     pub fn open(
         store: Store,
         clock: Clock,
-        seen: tokio::sync::mpsc::UnboundedSender<Identity>,
+        presence: tokio::sync::mpsc::UnboundedSender<Presence>,
     ) -> Result<Self, StoreError> {
         let mut state: State = store.load()?.unwrap_or_default();
         let away = state
@@ -119,7 +128,7 @@ impl Book {
             box_password: token(),
             store,
             clock,
-            seen,
+            presence,
         })
     }
 
@@ -313,9 +322,13 @@ impl Authenticate for Book {
             entry.ends_ms.is_none_or(|end| end > self.clock.now_ms()) && same(&given, &entry.hash)
         };
         known.then(|| {
-            let _ = self.seen.send(who.clone());
+            let _ = self.presence.send(Presence::Arrived(who.clone()));
             who
         })
+    }
+
+    fn departed(&self, who: &Identity) {
+        let _ = self.presence.send(Presence::Departed(who.clone()));
     }
 }
 

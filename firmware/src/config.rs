@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use dais_protocol::{IceServer, Id, MaxGuests, Name, Secret};
 use dais_studio::StudioConfig;
 use dais_studio::config::{
-    CaptureConfig, IceConfig, ProgrammeConfig, ReturnsConfig, SessionsConfig,
+    CaptureConfig, IceConfig, MixConfig, ProgrammeConfig, ReturnsConfig, SessionsConfig,
 };
 use serde::Deserialize;
 
@@ -24,6 +24,7 @@ pub struct Config {
     pub outputs: OutputsConfig,
     pub capture: CaptureConfig,
     pub programme: ProgrammeConfig,
+    pub mix: MixConfig,
     pub returns: ReturnsConfig,
     pub sessions: SessionsConfig,
     pub ice: IceConfig,
@@ -273,6 +274,7 @@ impl Config {
         StudioConfig {
             capture: self.capture.clone(),
             programme: self.programme.clone(),
+            mix: self.mix.clone(),
             returns: self.returns.clone(),
             sessions: self.sessions.clone(),
             ice: self.ice.clone(),

@@ -47,6 +47,16 @@ fn print(report: &Report) {
         "\nMixing ten tiles into 1920x1080: {:.1} ms a frame on one core.",
         report.mix_ms
     );
+    for engine in &report.engines {
+        match (&engine.mix_ms, &engine.trouble) {
+            (Some(ms), _) => println!("  engine {:<6} {ms:.1} ms a frame", engine.engine),
+            (None, trouble) => println!(
+                "  engine {:<6} does not serve here: {}",
+                engine.engine,
+                trouble.as_deref().unwrap_or("no reason given")
+            ),
+        }
+    }
     for missing in &report.missing {
         println!(
             "\nMissing: {}. Install {}.",

@@ -71,8 +71,12 @@ pub async fn run(
         source,
     })?;
     let _only_one = lock(&data)?;
-    let (seen_out, seen) = mpsc::unbounded_channel();
-    let book = Arc::new(Book::open(Store::new(&data, "book.json"), clock, seen_out)?);
+    let (presence_out, presence) = mpsc::unbounded_channel();
+    let book = Arc::new(Book::open(
+        Store::new(&data, "book.json"),
+        clock,
+        presence_out,
+    )?);
     let (journal, room) = Journal::open(&data, clock, opening(&config))?;
 
     let broker = broker(&config, book.clone()).await?;
@@ -164,7 +168,7 @@ pub async fn run(
     let inbox = Inbox {
         mqtt,
         studio: studio_events,
-        seen,
+        presence,
     };
     let result = tokio::select! {
         ended = Appliance::run(parts, inbox, stop) => ended.map_err(StartError::from),

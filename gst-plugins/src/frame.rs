@@ -300,6 +300,20 @@ impl I420 {
         self.height
     }
 
+    /// Makes it a picture of another size, in the same memory where that is large enough. What it then shows is undefined.
+    ///
+    /// # Panics
+    /// If a side is zero or above 16384.
+    pub fn resize(&mut self, width: usize, height: usize) {
+        assert!(
+            (1..=MAX_SIDE).contains(&width) && (1..=MAX_SIDE).contains(&height),
+            "I420::resize: {width}x{height} is no picture size"
+        );
+        (self.width, self.height) = (width, height);
+        let chroma = width.div_ceil(2) * height.div_ceil(2);
+        self.data.resize(width * height + 2 * chroma, 128);
+    }
+
     /// Y, then U, then V, rows without padding.
     pub fn data(&self) -> &[u8] {
         &self.data

@@ -9,11 +9,14 @@ pub mod elements;
 pub mod frame;
 mod limiter;
 pub mod loudness;
+pub mod mark;
 pub mod meter;
 pub mod mixminus;
+pub mod nv12;
 pub mod scale;
 mod sinc;
 pub mod tilemix;
+pub mod tone;
 
 /// Sample rate of all sound here: the rate of Opus and of the programme.
 pub const RATE: u32 = 48_000;

@@ -1,11 +1,20 @@
-//! Tiles onto a canvas: each picture scaled into its rectangle, dimmed if its guest is away, its name tag laid over.
+//! Tiles onto a canvas: each picture scaled into its rectangle, dimmed if its guest is away, its name tag laid over; see-through,
+//! with round corners or a border where its style says so.
 //!
 //! A tile's scaled picture is kept until its frame, rectangle or fit changes, so that guests at 15 frames a second cost
 //! half as much in a programme of 30, and a frozen one next to nothing.
 
+mod style;
+mod tween;
+
 use crate::blend::{self, Rect, Yuv, span};
 use crate::frame::{I420, I420Mut, I420Ref, MAX_SIDE, Rgba};
 use crate::scale::{Crop, Scaler};
+
+pub use style::{Border, Style};
+pub use tween::Tween;
+
+use style::Mask;
 
 /// How a picture of another shape meets its rectangle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,6 +65,8 @@ pub struct Tile<'a> {
     /// Shown at 40 % brightness and nearly grey.
     pub dim: bool,
     pub overlays: &'a [Overlay<'a>],
+    /// Opacity, corners and border; `Style::default()` for none of them.
+    pub style: Style,
 }
 
 /// What a cached picture was made from.
@@ -66,13 +77,20 @@ struct Recipe {
     fit: Fit,
 }
 
-struct Kept {
-    id: u64,
+/// A tile's picture at its size.
+struct Scaled {
     recipe: Recipe,
     serial: Option<u64>,
     scaler: Scaler,
     picture: I420,
+}
+
+/// What is kept of a tile from frame to frame.
+struct Kept {
+    id: u64,
     used: bool,
+    scaled: Option<Scaled>,
+    mask: Mask,
 }
 
 /// Mixes tiles into frames of one size.
@@ -82,6 +100,8 @@ pub struct TileMixer {
     background: Yuv,
     kept: Vec<Kept>,
     order: Vec<usize>,
+    /// Where a tile that is more than its picture is put together before it is laid over the canvas.
+    layer: I420,
     scaled: u64,
 }
 
@@ -93,6 +113,7 @@ impl TileMixer {
             background: Yuv::BLACK,
             kept: Vec::new(),
             order: Vec::new(),
+            layer: I420::blank(1, 1),
             scaled: 0,
         }
     }
@@ -119,7 +140,10 @@ impl TileMixer {
 
         // Below an opaque tile that covers the canvas nothing can be seen.
         let bottom = self.order.iter().rposition(|i| {
-            canvas.intersect(&tiles[*i].rect.snapped()) == Some(canvas) && sane(tiles[*i].rect)
+            let tile = &tiles[*i];
+            canvas.intersect(&tile.rect.snapped()) == Some(canvas)
+                && sane(tile.rect)
+                && tile.style.is_opaque()
         });
         if bottom.is_none() {
             blend::fill(out, canvas, self.background);
@@ -130,7 +154,9 @@ impl TileMixer {
             let tile = &tiles[self.order[n]];
             let rect = tile.rect.snapped();
             match rect.intersect(&canvas) {
-                Some(visible) if n >= hidden && sane(rect) => self.draw(out, tile, rect, visible),
+                Some(visible) if n >= hidden && sane(rect) && !tile.style.is_invisible() => {
+                    self.draw(out, tile, rect, visible);
+                }
                 // It may come back into view with the next frame: keep what it has.
                 _ => self
                     .kept
@@ -148,84 +174,137 @@ impl TileMixer {
             size: (rect.w, rect.h),
             fit: tile.fit,
         };
-        let (crop, inset, size) = place(&recipe);
+        let placed = place(recipe.src, recipe.size, recipe.fit);
+        let kept = self.keep(tile.id);
+        if placed.size != (placed.crop.w, placed.crop.h) && kept.scale(tile, recipe, &placed) {
+            self.scaled += 1;
+        }
+        let n = self.kept.iter().position(|k| k.id == tile.id).unwrap_or(0);
+        let kept = &mut self.kept[n];
+        let (source, origin) = match &kept.scaled {
+            Some(scaled) if scaled.recipe == recipe => (scaled.picture.as_ref(), (0, 0)),
+            // Nothing to scale: straight from the frame.
+            _ => (tile.frame, (placed.crop.x, placed.crop.y)),
+        };
+        let painted = Painted {
+            tile,
+            source,
+            origin,
+            inset: placed.inset,
+            size: placed.size,
+            background: self.background,
+        };
+        if tile.style.is_plain() {
+            painted.paint(out, rect, visible);
+            return;
+        }
+        kept.mask.set(rect.w as usize, rect.h as usize, &tile.style);
+        if painted.is_bare(rect) {
+            style::lay(out, &source, origin, rect, visible, &kept.mask, &tile.style);
+            return;
+        }
+        self.layer.resize(rect.w as usize, rect.h as usize);
+        let whole = Rect::new(0, 0, rect.w, rect.h);
+        painted.paint(&mut self.layer.as_mut(), whole, whole);
+        let layer = self.layer.as_ref();
+        style::lay(out, &layer, (0, 0), rect, visible, &kept.mask, &tile.style);
+    }
+
+    fn keep(&mut self, id: u64) -> &mut Kept {
+        let n = self.kept.iter().position(|k| k.id == id);
+        let n = n.unwrap_or_else(|| {
+            self.kept.push(Kept {
+                id,
+                used: true,
+                scaled: None,
+                mask: Mask::default(),
+            });
+            self.kept.len() - 1
+        });
+        self.kept[n].used = true;
+        &mut self.kept[n]
+    }
+}
+
+impl Kept {
+    /// Makes the picture at its size if it isn't there yet: then `true`.
+    fn scale(&mut self, tile: &Tile<'_>, recipe: Recipe, placed: &Placed) -> bool {
+        let fresh = || Scaler::new(recipe.src, Some(placed.crop), placed.size);
+        let scaled = match &mut self.scaled {
+            Some(scaled) => {
+                if scaled.recipe != recipe {
+                    scaled.recipe = recipe;
+                    scaled.serial = None;
+                    scaled.scaler = fresh();
+                    scaled.picture.resize(placed.size.0, placed.size.1);
+                }
+                scaled
+            }
+            none => none.insert(Scaled {
+                recipe,
+                serial: None,
+                scaler: fresh(),
+                picture: I420::blank(placed.size.0, placed.size.1),
+            }),
+        };
+        if scaled.serial == Some(tile.serial) {
+            return false;
+        }
+        scaled.serial = Some(tile.serial);
+        scaled
+            .scaler
+            .scale(&tile.frame, &mut scaled.picture.as_mut());
+        true
+    }
+}
+
+/// A tile with its picture at the right size.
+struct Painted<'a> {
+    tile: &'a Tile<'a>,
+    source: I420Ref<'a>,
+    /// Where in `source` the picture begins.
+    origin: (usize, usize),
+    /// Where in the tile the picture begins.
+    inset: (i32, i32),
+    size: (usize, usize),
+    background: Yuv,
+}
+
+impl Painted<'_> {
+    fn has_bars(&self, rect: Rect) -> bool {
+        (self.size.0 as u32, self.size.1 as u32) != (rect.w, rect.h)
+    }
+
+    /// The picture is all that there is.
+    fn is_bare(&self, rect: Rect) -> bool {
+        !self.tile.dim && self.tile.overlays.is_empty() && !self.has_bars(rect)
+    }
+
+    fn paint(&self, out: &mut I420Mut<'_>, rect: Rect, visible: Rect) {
         let picture = Rect::new(
-            rect.x + inset.0,
-            rect.y + inset.1,
-            size.0 as u32,
-            size.1 as u32,
+            rect.x + self.inset.0,
+            rect.y + self.inset.1,
+            self.size.0 as u32,
+            self.size.1 as u32,
         );
-        if (size.0 as u32, size.1 as u32) != (rect.w, rect.h) {
+        if self.has_bars(rect) {
             blend::fill(out, visible, self.background);
         }
-        if size == (crop.w, crop.h) {
-            // Nothing to scale: straight from the frame.
-            self.kept
-                .iter_mut()
-                .filter(|k| k.id == tile.id)
-                .for_each(|k| k.used = true);
-            copy(
-                out,
-                &tile.frame,
-                (crop.x, crop.y),
-                picture,
-                visible,
-                tile.dim,
-            );
-        } else {
-            let kept = self.scaled_picture(tile, recipe, crop, size);
-            let source = self.kept[kept].picture.as_ref();
-            copy(out, &source, (0, 0), picture, visible, tile.dim);
-        }
-        for overlay in tile.overlays {
+        copy(
+            out,
+            &self.source,
+            self.origin,
+            picture,
+            visible,
+            self.tile.dim,
+        );
+        for overlay in self.tile.overlays {
             let (x, y) = (
                 rect.x.saturating_add(overlay.x),
                 rect.y.saturating_add(overlay.y),
             );
             blend::blend_rgba(out, overlay.bitmap, x, y, Some(visible));
         }
-    }
-
-    /// Index of the tile's picture at its size, scaled now if it has to be.
-    fn scaled_picture(
-        &mut self,
-        tile: &Tile<'_>,
-        recipe: Recipe,
-        crop: Crop,
-        size: (usize, usize),
-    ) -> usize {
-        let found = self.kept.iter().position(|k| k.id == tile.id);
-        let n = match found {
-            Some(n) if self.kept[n].recipe == recipe => n,
-            _ => {
-                let fresh = Kept {
-                    id: tile.id,
-                    recipe,
-                    serial: None,
-                    scaler: Scaler::new(recipe.src, Some(crop), size),
-                    picture: I420::blank(size.0, size.1),
-                    used: true,
-                };
-                match found {
-                    Some(n) => {
-                        self.kept[n] = fresh;
-                        n
-                    }
-                    None => {
-                        self.kept.push(fresh);
-                        self.kept.len() - 1
-                    }
-                }
-            }
-        };
-        let kept = &mut self.kept[n];
-        kept.used = true;
-        if kept.serial != Some(tile.serial) {
-            kept.scaler.scale(&tile.frame, &mut kept.picture.as_mut());
-            kept.serial = Some(tile.serial);
-            self.scaled += 1;
-        }
-        n
     }
 }
 
@@ -234,10 +313,18 @@ fn sane(rect: Rect) -> bool {
     rect.w.max(rect.h) as usize <= MAX_SIDE
 }
 
-/// Which part of the source is shown, where inside the tile, and how large.
-fn place(recipe: &Recipe) -> (Crop, (i32, i32), (usize, usize)) {
-    let (sw, sh) = recipe.src;
-    let (tw, th) = (recipe.size.0 as usize, recipe.size.1 as usize);
+/// Which part of a picture its tile shows, where inside the tile, and how large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    pub crop: Crop,
+    pub inset: (i32, i32),
+    pub size: (usize, usize),
+}
+
+/// Fits a picture of the size `src` into a tile.
+pub fn place(src: (usize, usize), tile: (u32, u32), fit: Fit) -> Placed {
+    let (sw, sh) = src;
+    let (tw, th) = (tile.0 as usize, tile.1 as usize);
     let whole = Crop {
         x: 0,
         y: 0,
@@ -245,8 +332,12 @@ fn place(recipe: &Recipe) -> (Crop, (i32, i32), (usize, usize)) {
         h: sh,
     };
     let wider = sw * th > tw * sh;
-    match recipe.fit {
-        Fit::Fill => (whole, (0, 0), (tw, th)),
+    match fit {
+        Fit::Fill => Placed {
+            crop: whole,
+            inset: (0, 0),
+            size: (tw, th),
+        },
         Fit::Contain => {
             // Even sizes and insets keep the chroma in place; a bar one pixel narrower is not seen.
             let (w, h) = if wider {
@@ -255,7 +346,11 @@ fn place(recipe: &Recipe) -> (Crop, (i32, i32), (usize, usize)) {
                 (even(sw * th / sh, tw), th)
             };
             let inset = (((tw - w) / 2) & !1, ((th - h) / 2) & !1);
-            (whole, (inset.0 as i32, inset.1 as i32), (w, h))
+            Placed {
+                crop: whole,
+                inset: (inset.0 as i32, inset.1 as i32),
+                size: (w, h),
+            }
         }
         Fit::Cover => {
             let (w, h) = if wider {
@@ -263,13 +358,16 @@ fn place(recipe: &Recipe) -> (Crop, (i32, i32), (usize, usize)) {
             } else {
                 (sw, even(th * sw / tw, sh))
             };
-            let crop = Crop {
-                x: ((sw - w) / 2) & !1,
-                y: ((sh - h) / 2) & !1,
-                w,
-                h,
-            };
-            (crop, (0, 0), (tw, th))
+            Placed {
+                crop: Crop {
+                    x: ((sw - w) / 2) & !1,
+                    y: ((sh - h) / 2) & !1,
+                    w,
+                    h,
+                },
+                inset: (0, 0),
+                size: (tw, th),
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use gstdais::blend::{Rect, Yuv};
 use gstdais::drift::{DriftQueue, Pulled};
 use gstdais::frame::{I420, Rgba};
 use gstdais::mixminus::{DEFAULT_TARGET_LUFS, Ducking, MixMinus};
-use gstdais::tilemix::{Fit, Overlay, Tile, TileMixer};
+use gstdais::tilemix::{Fit, Overlay, Style, Tile, TileMixer};
 use gstdais::{BLOCK_SAMPLES, Block};
 
 struct Counting;
@@ -64,6 +64,7 @@ fn mixing_pictures_allocates_nothing_after_the_first_frame() {
             fit: [Fit::Contain, Fit::Cover, Fit::Fill][n % 3],
             dim: n % 4 == 0,
             overlays: &overlays,
+            style: Style::default(),
         })
     };
     let mut canvas = I420::blank(640, 360);

@@ -22,6 +22,10 @@ impl Authenticate for Doorkeeper {
             _ => None,
         }
     }
+
+    fn departed(&self, who: &Identity) {
+        println!("{who} has gone");
+    }
 }
 
 #[tokio::main]

@@ -46,10 +46,13 @@ pub trait Broker: Send + Sync {
     async fn stop(&self);
 }
 
-/// Who a user name and a password belong to. Asked at every connection, on the broker's threads: it must be quick.
+/// Who a user name and a password belong to, and who comes and goes. Called on the broker's threads: it must be quick.
 pub trait Authenticate: Send + Sync + 'static {
-    /// The identity, or `None` for an unknown user or a wrong password.
+    /// The identity, or `None` for an unknown user or a wrong password. Asked at every connection.
     fn authenticate(&self, username: &str, password: &[u8]) -> Option<Identity>;
+
+    /// This user's last connection has ended, in whichever way: a client that says a plain good-bye leaves no will.
+    fn departed(&self, who: &Identity);
 }
 
 /// What a broker could not do, and what helps.

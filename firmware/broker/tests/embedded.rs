@@ -76,6 +76,26 @@ async fn several_brokers_in_one_process_share_nothing_and_stop_clean() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_users_last_connection_is_told() {
+    let (broker, book) = small(Limits::default()).await;
+    let (ana, ben, eve) = (guest("ana"), guest("ben"), guest("eve"));
+    let first = dial(&broker, &ana).await.unwrap();
+    // Another page of hers, and a reload of it: she is there all the time.
+    let other = |id: &'static str| Dial::new(&ana).to(broker.endpoint()).client_id(id);
+    let second = other("second").connect().await.unwrap();
+    first.disconnect().await;
+    let reloaded = other("second").connect().await.unwrap();
+    second.ended().await;
+
+    dial(&broker, &ben).await.unwrap().disconnect().await;
+    assert_eq!(book.departures(1).await, [ben.clone()]);
+    dial(&broker, &eve).await.unwrap().vanish().await;
+    assert_eq!(book.departures(2).await, [ben.clone(), eve.clone()]);
+    reloaded.disconnect().await;
+    assert_eq!(book.departures(3).await, [ben, eve, ana]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn starting_and_stopping_leaves_no_sockets_and_no_threads() {
     let count = |dir: &str| {
         std::fs::read_dir(format!("/proc/self/{dir}"))

@@ -9,6 +9,7 @@ use crate::error::StudioError;
 pub struct StudioConfig {
     pub capture: CaptureConfig,
     pub programme: ProgrammeConfig,
+    pub mix: MixConfig,
     pub returns: ReturnsConfig,
     pub sessions: SessionsConfig,
     pub ice: IceConfig,
@@ -68,6 +69,37 @@ impl Default for ProgrammeConfig {
             keyframe_s: 2,
             encoder: Encoder::Auto,
             background: "#14171c".into(),
+        }
+    }
+}
+
+/// What mixes the pictures. Sound is always mixed by the box's own mix-minus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MixEngine {
+    /// The box's own: no copy, nothing waits.
+    Dais,
+    /// GStreamer's `compositor`.
+    Stock,
+    /// `glvideomixer`, on a GPU.
+    Gl,
+    /// `vacompositor`, on an Intel or AMD GPU.
+    Va,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MixConfig {
+    pub engine: MixEngine,
+    /// How long a tile takes to its new place when the layout changes; 0: it jumps.
+    pub transition_ms: u32,
+}
+
+impl Default for MixConfig {
+    fn default() -> Self {
+        MixConfig {
+            engine: MixEngine::Dais,
+            transition_ms: 200,
         }
     }
 }
@@ -208,6 +240,12 @@ impl StudioConfig {
             return bad(
                 "programme.fps",
                 format!("{} is not between 1 and 60", p.fps),
+            );
+        }
+        if self.mix.transition_ms > 2_000 {
+            return bad(
+                "mix.transition_ms",
+                format!("{} is not between 0 and 2000", self.mix.transition_ms),
             );
         }
         if !(1..=p.fps).contains(&self.returns.fps) {

@@ -15,6 +15,7 @@ pub mod capture;
 pub mod config;
 mod element;
 mod encoder;
+mod engine;
 pub mod error;
 pub mod feed;
 pub mod health;

@@ -1,5 +1,6 @@
 //! The programme's picture: a thread that follows the host's beat and mixes the newest frame of every seat.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,14 +9,15 @@ use gst_video::prelude::*;
 use gstdais::blend::{Rect, Yuv};
 use gstdais::frame::{I420Mut, I420Ref};
 use gstdais::scale::Scaler;
-use gstdais::tilemix::{Fit, Overlay, Tile, TileMixer};
+use gstdais::tilemix::{Fit, Overlay, Style, Tile, Tween};
 
 use crate::api::{self, Look, Source};
 use crate::beat::Beat;
 use crate::encoder::raw_video_caps;
+use crate::engine::Engine;
 use crate::error::StudioError;
 use crate::health::add;
-use crate::plan::{Plan, PlannedSeat};
+use crate::plan::{Plan, PlannedSeat, tag_at};
 use crate::programme::Line;
 use crate::slot::{Picture, Slot};
 use crate::studio::Shared;
@@ -104,21 +106,19 @@ impl Drop for Canvases {
     }
 }
 
-/// Seen through a mapped frame of a slot.
-fn view(picture: &Picture) -> Option<I420Ref<'_>> {
-    let frame = &picture.frame;
-    let planes = [
-        frame.plane_data(0).ok()?,
-        frame.plane_data(1).ok()?,
-        frame.plane_data(2).ok()?,
-    ];
-    let strides = frame.plane_stride();
-    let strides = [0, 1, 2].map(|p| usize::try_from(strides[p]).unwrap_or(0));
+/// An I420 picture as it lies in a mapped frame.
+pub(crate) fn view<'a>(
+    (width, height): (u32, u32),
+    planes: [Result<&'a [u8], gst::glib::BoolError>; 3],
+    strides: &[i32],
+) -> Option<I420Ref<'a>> {
+    let [y, u, v] = planes;
+    let stride = |p: usize| usize::try_from(*strides.get(p)?).ok();
     I420Ref::new(
-        frame.width() as usize,
-        frame.height() as usize,
-        planes,
-        strides,
+        width as usize,
+        height as usize,
+        [y.ok()?, u.ok()?, v.ok()?],
+        [stride(0)?, stride(1)?, stride(2)?],
     )
     .ok()
 }
@@ -131,8 +131,10 @@ pub(crate) struct PictureMix {
     canvases: Canvases,
     small: Canvases,
     to_small: Scaler,
-    mixer: TileMixer,
+    engine: Engine,
     plan: (u64, Arc<Plan>),
+    /// Where each seat that is seen goes, by its id.
+    moves: HashMap<u64, Tween>,
     /// The slot of each seat of the plan.
     slots: (u64, Vec<Option<Arc<Slot>>>),
     host_seen: u64,
@@ -146,9 +148,13 @@ impl PictureMix {
     ) -> Result<PictureMix, StudioError> {
         let p = &shared.config.programme;
         let r = &shared.config.returns;
-        let mut mixer = TileMixer::new(p.width as usize, p.height as usize);
+        let mut engine = Engine::new(
+            shared.config.mix.engine,
+            (p.width as usize, p.height as usize),
+            p.fps,
+        );
         let [red, green, blue] = p.background_rgb()?;
-        mixer.set_background(Yuv::from_rgb(red, green, blue));
+        engine.set_background(Yuv::from_rgb(red, green, blue));
         Ok(PictureMix {
             host: shared.slots.add(Source::Host),
             encoder,
@@ -160,8 +166,9 @@ impl PictureMix {
                 None,
                 (r.width as usize, r.height as usize),
             ),
-            mixer,
+            engine,
             plan: (u64::MAX, Arc::default()),
+            moves: HashMap::new(),
             slots: (u64::MAX, Vec::new()),
             host_seen: 0,
             shared: shared.clone(),
@@ -226,17 +233,24 @@ impl PictureMix {
             .iter()
             .map(|slot| slot.as_ref().and_then(|s| s.video.newest()))
             .collect();
-        let tags: Vec<Option<Overlay<'_>>> = plan.seats.iter().map(tag).collect();
-        let shown = plan.seats.iter().zip(&pictures).zip(&tags);
+        let rect = |seat: &PlannedSeat| Some(self.moves.get(&seat.id)?.at(now.nseconds()));
+        let rects: Vec<Option<Rect>> = plan.seats.iter().map(rect).collect();
+        let tags: Vec<Option<Overlay<'_>>> = plan
+            .seats
+            .iter()
+            .zip(&rects)
+            .map(|(seat, rect)| tag(seat, (*rect)?))
+            .collect();
+        let shown = plan.seats.iter().zip(&rects).zip(&pictures).zip(&tags);
         let tiles: Vec<Tile<'_>> = shown
-            .filter_map(|((seat, picture), tag)| {
-                tile(seat, picture.as_deref(), tag.as_slice(), fresh)
+            .filter_map(|(((seat, rect), picture), tag)| {
+                tile(seat, (*rect)?, picture.as_deref(), tag.as_slice(), fresh)
             })
             .collect();
-        let mixer = &mut self.mixer;
+        let engine = &mut self.engine;
         let Some(canvas) = self
             .canvases
-            .paint(pts, beat.period(), |out| mixer.mix(out, &tiles))
+            .paint(pts, beat.period(), |out| engine.mix(out, &tiles))
         else {
             return;
         };
@@ -295,8 +309,30 @@ impl PictureMix {
             .iter()
             .map(|s| self.shared.slots.get(&s.seat.source))
             .collect();
+        if versions.0 != self.plan.0 {
+            self.aim(&plan);
+        }
         self.plan = (versions.0, plan);
         self.slots = (versions.1, slots);
+    }
+
+    /// Tiles that are seen go to their new places; who comes is there at once.
+    fn aim(&mut self, plan: &Plan) {
+        let now = self.shared.time.now().nseconds();
+        let length = u64::from(self.shared.config.mix.transition_ms) * 1_000_000;
+        let before = std::mem::take(&mut self.moves);
+        for planned in &plan.seats {
+            let Some(rect) = planned.seat.rect else {
+                continue;
+            };
+            let to = Rect::new(rect.x, rect.y, rect.w, rect.h);
+            let tween = match before.get(&planned.id) {
+                Some(tween) if tween.to == to => *tween,
+                Some(tween) => tween.towards(to, now, length),
+                None => Tween::resting(to),
+            };
+            self.moves.insert(planned.id, tween);
+        }
     }
 }
 
@@ -304,26 +340,27 @@ impl PictureMix {
 /// that. `None` for one that is only heard, or whose card is not drawn yet.
 fn tile<'a>(
     planned: &'a PlannedSeat,
+    rect: Rect,
     picture: Option<&'a Picture>,
     overlays: &'a [Overlay<'a>],
     fresh: gst::ClockTime,
 ) -> Option<Tile<'a>> {
     let seat = &planned.seat;
-    let rect = seat.rect?;
-    let rect = Rect {
-        x: rect.x,
-        y: rect.y,
-        w: rect.w,
-        h: rect.h,
-    };
     let fit = match seat.fit {
         api::Fit::Contain => Fit::Contain,
         api::Fit::Cover => Fit::Cover,
         api::Fit::Fill => Fit::Fill,
     };
-    let shown = picture
-        .filter(|_| seat.look != Look::Card)
-        .and_then(|p| Some((p, view(p)?)));
+    let shown = picture.filter(|_| seat.look != Look::Card).and_then(|p| {
+        let frame = &p.frame;
+        let planes = [0, 1, 2].map(|plane| frame.plane_data(plane));
+        let seen = view(
+            (frame.width(), frame.height()),
+            planes,
+            frame.plane_stride(),
+        );
+        Some((p, seen?))
+    });
     match shown {
         Some((picture, frame)) => Some(Tile {
             id: planned.id,
@@ -334,6 +371,7 @@ fn tile<'a>(
             fit,
             dim: seat.look == Look::Dimmed || picture.arrived < fresh,
             overlays,
+            style: Style::default(),
         }),
         None => {
             let card = planned.card.as_ref()?;
@@ -346,13 +384,14 @@ fn tile<'a>(
                 fit: Fit::Fill,
                 dim: seat.look == Look::Dimmed,
                 overlays,
+                style: Style::default(),
             })
         }
     }
 }
 
-fn tag(planned: &PlannedSeat) -> Option<Overlay<'_>> {
+fn tag(planned: &PlannedSeat, tile: Rect) -> Option<Overlay<'_>> {
     let bitmap = planned.tag.as_deref()?;
-    let (x, y) = planned.tag_at(bitmap);
+    let (x, y) = tag_at(bitmap, tile.h);
     Some(Overlay { bitmap, x, y })
 }

@@ -239,13 +239,10 @@ fn tag_height(rect: &Rect) -> u32 {
         & !1
 }
 
-impl PlannedSeat {
-    /// Where the tag lies in its tile: at the bottom left, a third of its height from the edges.
-    pub fn tag_at(&self, tag: &Rgba) -> (i32, i32) {
-        let margin = (tag.height() / 3).max(2) as i32 & !1;
-        let height = self.seat.rect.map_or(0, |r| r.h as i32);
-        (margin, height - tag.height() as i32 - margin)
-    }
+/// Where a tag lies in a tile of this height: at the bottom left, a third of its own height from the edges.
+pub(crate) fn tag_at(tag: &Rgba, tile_height: u32) -> (i32, i32) {
+    let margin = (tag.height() / 3).max(2) as i32 & !1;
+    (margin, tile_height as i32 - tag.height() as i32 - margin)
 }
 
 impl Text {

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 use gstdais::blend::{Rect, Yuv};
 use gstdais::frame::I420;
-use gstdais::tilemix::{Fit, Tile, TileMixer};
+use gstdais::tilemix::{Fit, Style, Tile, TileMixer};
 use serde::Serialize;
 
+use crate::config::MixEngine;
 use crate::element::missing;
+use crate::engine::EngineReport;
 use crate::error::StudioError;
 
 /// Frames that are encoded for a figure: two seconds of a 30 fps programme.
@@ -62,6 +64,8 @@ pub struct Report {
     pub encoders: Vec<EncoderReport>,
     /// A 1080p picture of ten 1280x720 pictures, scaled, all new, on one core.
     pub mix_ms: f64,
+    /// What else could mix, `[mix] engine`.
+    pub engines: Vec<EngineReport>,
     pub missing: Vec<Missing>,
 }
 
@@ -110,6 +114,9 @@ pub fn probe() -> Result<Report, StudioError> {
             .map(|element| measure(element))
             .collect(),
         mix_ms: mix_ms(),
+        engines: [MixEngine::Stock, MixEngine::Gl, MixEngine::Va]
+            .map(crate::engine::report)
+            .into(),
         missing: NEEDED
             .iter()
             .filter(|element| gst::ElementFactory::find(element).is_none())
@@ -248,6 +255,7 @@ fn mix_ms() -> f64 {
                     fit: Fit::Cover,
                     dim: false,
                     overlays: &[],
+                    style: Style::default(),
                 }
             })
             .collect();

@@ -25,6 +25,7 @@ mod watch;
 use std::collections::HashMap;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::api::{IceCandidate, SessionKind, SessionSpec, Source};
@@ -48,6 +49,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Sessions {
     registry: Arc<Registry>,
     calls: Sender<Call>,
+    warm_up: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct Registry {
@@ -75,11 +77,15 @@ impl Sessions {
             .map_err(StudioError::Thread)?;
         let ending = registry.ending.clone();
         // The first offer of a process takes 190 to 750 ms: plugins are loaded, the DTLS certificate is made.
-        std::thread::Builder::new()
+        let warm_up = std::thread::Builder::new()
             .name("session-warm".into())
             .spawn(move || peer::warm_up(&ending))
             .map_err(StudioError::Thread)?;
-        Ok(Sessions { registry, calls })
+        Ok(Sessions {
+            registry,
+            calls,
+            warm_up: Mutex::new(Some(warm_up)),
+        })
     }
 
     /// Makes a session; its offer and candidates come as events.
@@ -170,6 +176,10 @@ impl Sessions {
     /// Closes all and waits, at most 5 s, until their pipelines are gone.
     pub fn shut_down(&self) {
         self.close_all();
+        // OpenSSL frees its state when the process ends: a certificate that is still being made then would crash it.
+        if let Some(warm_up) = lock(&self.warm_up).take() {
+            let _ = warm_up.join();
+        }
         self.registry.ending.wait(Duration::from_secs(5));
     }
 }

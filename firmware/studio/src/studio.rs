@@ -74,6 +74,8 @@ impl Studio {
     ) -> Result<Studio, StudioError> {
         config.check()?;
         gst::init()?;
+        // The box's own elements, for whoever looks for them; a second registration changes nothing.
+        let _ = gstdais::plugin_desc::plugin_register_static();
         let shared = Shared::new(config, events);
         let lines = Lines::new(&shared)?;
         let picture = PictureMix::new(

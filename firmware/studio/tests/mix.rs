@@ -121,6 +121,48 @@ async fn each_source_is_seen_and_heard_in_its_own_seat_only() {
 }
 
 #[tokio::test]
+async fn a_tile_moves_to_its_new_place_without_a_jump() {
+    let mut settings = config();
+    settings.mix.transition_ms = 400;
+    let mut show = Show::start(settings).await;
+    let _a = Guest::new(&show.studio, "a", Some(GREEN), 400.0);
+    show.studio
+        .scene(scene(vec![seat(1, session("a"), quarter(2))]));
+    show.frames(30).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("move.mkv");
+    show.studio.start_record(path.clone()).unwrap();
+    show.until_recording().await;
+    show.studio
+        .scene(scene(vec![seat(1, session("a"), quarter(3))]));
+    show.frames(20).await;
+    show.stop_record().await;
+
+    // The left edge of the green in the row through the tiles' middle.
+    let row = HEIGHT as usize * 3 / 4 * WIDTH as usize;
+    let edge = |picture: &[u8]| {
+        let lit = picture[row..row + WIDTH as usize]
+            .iter()
+            .position(|y| *y > 70);
+        lit.expect("the tile was gone")
+    };
+    let edges: Vec<usize> = watch(&path).pictures.iter().map(|(_, p)| edge(p)).collect();
+    assert!(edges.is_sorted(), "{edges:?}");
+    let there = WIDTH as usize / 2;
+    assert!(*edges.last().unwrap() >= there - 2, "{edges:?}");
+    let between = edges
+        .iter()
+        .filter(|x| (10..there - 2).contains(*x))
+        .count();
+    // Six frames of 15 a second; the last two are nearly there.
+    assert!(
+        (3..=7).contains(&between),
+        "{between} frames between: {edges:?}"
+    );
+    show.studio.shutdown().await;
+}
+
+#[tokio::test]
 async fn nobody_hears_themselves_and_a_watcher_hears_all() {
     let show = Show::start(config()).await;
     let a = Guest::new(&show.studio, "a", Some(GREEN), 400.0);

@@ -1,10 +1,22 @@
 //! The GStreamer elements of the plugin `dais`.
 
 pub mod mixminus;
+pub mod read;
+mod samples;
+pub mod stamp;
+mod time_source;
+pub mod toneread;
+pub mod tonestamp;
+
+pub use time_source::TimeSource;
 
 /// Registers all elements: called by GStreamer for the plugin, and through `gstdais::plugin_register_static` by programs
 /// that link this crate.
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     mixminus::register(plugin)?;
+    read::register(plugin)?;
+    stamp::register(plugin)?;
+    toneread::register(plugin)?;
+    tonestamp::register(plugin)?;
     Ok(())
 }

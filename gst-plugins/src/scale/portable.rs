@@ -1,72 +1,62 @@
-//! The rung that runs everywhere. The row pass is written so that it vectorises with whatever the target has; the
-//! AVX2 rung compiles the very same code again with wider vectors.
+//! The rung that runs everywhere, and the definition of what the others compute. The row pass is written so that it
+//! vectorises with whatever the target has.
 
-use super::{Axis, PlaneScaler, ROW_BITS, TOTAL_BITS};
-use crate::frame::{Plane, PlaneMut};
+use super::Axis;
+use crate::frame::Plane;
 
-pub(super) fn plane(scaler: &mut PlaneScaler, src: Plane<'_>, dst: &mut PlaneMut<'_>) {
-    for y in 0..dst.height() {
-        rows(&scaler.rows, y, src, &mut scaler.line);
-        columns(&scaler.columns, &scaler.line, dst.row_mut(y), 0);
-    }
-}
-
-/// First pass: the source rows of output row `y`, weighted and summed.
-#[inline(always)]
-pub(super) fn rows(axis: &Axis, y: usize, src: Plane<'_>, line: &mut [u16]) {
+/// First pass: the source rows of output row `y`, weighted and summed. `line` is as long as a row.
+pub(super) fn rows(axis: &Axis, y: usize, src: Plane<'_>, line: &mut [u8]) {
     let (start, weights) = axis.tap(y);
-    let last = src.height() - 1;
-    let line = &mut line[..src.width()];
-    let (pairs, _) = weights.as_chunks::<2>();
-    for (i, pair) in pairs.iter().enumerate() {
-        // Past the lower edge the weights are zero: any row will do.
-        let a = src.row((start + 2 * i).min(last));
-        let b = src.row((start + 2 * i + 1).min(last));
-        let [wa, wb] = pair.map(|w| w as u16);
-        match (i == 0, i + 1 == pairs.len()) {
-            (true, true) => pair_of_rows::<true, true>(line, a, wa, b, wb),
-            (true, false) => pair_of_rows::<true, false>(line, a, wa, b, wb),
-            (false, false) => pair_of_rows::<false, false>(line, a, wa, b, wb),
-            (false, true) => pair_of_rows::<false, true>(line, a, wa, b, wb),
-        }
-    }
-}
-
-/// Weights sum to 256, so the sums stay under 65,281 and wrapping arithmetic never wraps; it only spares the checks.
-#[inline(always)]
-fn pair_of_rows<const FIRST: bool, const LAST: bool>(
-    line: &mut [u16],
-    a: &[u8],
-    wa: u16,
-    b: &[u8],
-    wb: u16,
-) {
-    for ((sum, a), b) in line.iter_mut().zip(a).zip(b) {
-        let before = if FIRST { 0 } else { *sum };
-        let now = before
-            .wrapping_add(u16::from(*a).wrapping_mul(wa))
-            .wrapping_add(u16::from(*b).wrapping_mul(wb));
-        *sum = if LAST { now >> (8 - ROW_BITS) } else { now };
-    }
-}
-
-/// Second pass, from output column `from` on.
-#[inline(always)]
-pub(super) fn columns(axis: &Axis, line: &[u16], dst: &mut [u8], from: usize) {
-    if axis.identity {
-        for (d, v) in dst.iter_mut().zip(line).skip(from) {
-            // At most 255 * 128 + 64.
-            *d = (v.wrapping_add(1 << (ROW_BITS - 1)) >> ROW_BITS) as u8;
+    // Past the lower edge the weights are zero: any row will do.
+    let row = |tap: usize| src.row((start + tap).min(src.height() - 1));
+    if let [first, second] = *weights {
+        // At most 255 * 256 + 128: 16 bits are enough.
+        for ((out, a), b) in line.iter_mut().zip(row(0)).zip(row(1)) {
+            let sum = u16::from(*a)
+                .wrapping_mul(first)
+                .wrapping_add(u16::from(*b).wrapping_mul(second));
+            *out = (sum.wrapping_add(128) >> 8) as u8;
         }
         return;
     }
-    for (i, d) in dst.iter_mut().enumerate().skip(from) {
-        let (start, weights) = axis.tap(i);
-        let sum: i32 = line[start..start + weights.len()]
-            .iter()
-            .zip(weights)
-            .map(|(v, w)| i32::from(*v) * i32::from(*w))
-            .sum();
-        *d = ((sum + (1 << (TOTAL_BITS - 1))) >> TOTAL_BITS) as u8;
+    const PART: usize = 64;
+    for (n, part) in line.chunks_mut(PART).enumerate() {
+        let mut sums = [1 << (axis.bits() - 1); PART];
+        for (tap, weight) in weights.iter().enumerate() {
+            for (sum, v) in sums.iter_mut().zip(&row(tap)[n * PART..][..part.len()]) {
+                *sum += u32::from(*v) * u32::from(*weight);
+            }
+        }
+        for (out, sum) in part.iter_mut().zip(sums) {
+            *out = (sum >> axis.bits()) as u8;
+        }
     }
+}
+
+/// Second pass.
+pub(super) fn columns(axis: &Axis, line: &[u8], dst: &mut [u8]) {
+    match axis.taps() {
+        2 => columns_of::<2>(axis, line, dst),
+        4 => columns_of::<4>(axis, line, dst),
+        _ => {
+            for (i, out) in dst.iter_mut().enumerate() {
+                let (start, weights) = axis.tap(i);
+                *out = sample(axis, &line[start..][..weights.len()], weights);
+            }
+        }
+    }
+}
+
+fn columns_of<const N: usize>(axis: &Axis, line: &[u8], dst: &mut [u8]) {
+    for (out, (start, weights)) in dst.iter_mut().zip(axis.all::<N>()) {
+        *out = sample(axis, &line[start..start + N], weights);
+    }
+}
+
+#[inline(always)]
+fn sample(axis: &Axis, samples: &[u8], weights: &[u16]) -> u8 {
+    let products = samples.iter().zip(weights);
+    let sum: u32 = products.map(|(v, w)| u32::from(*v) * u32::from(*w)).sum();
+    // Rows rounded their halves up; with these down, the two make the picture neither brighter nor darker.
+    ((sum + (1 << (axis.bits() - 1)) - 1) >> axis.bits()) as u8
 }

@@ -16,6 +16,7 @@ fn tile(id: u64, frame: &I420, rect: Rect) -> Tile<'_> {
         fit: Fit::Cover,
         dim: false,
         overlays: &[],
+        style: Style::default(),
     }
 }
 

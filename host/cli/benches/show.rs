@@ -31,7 +31,8 @@ fn main() {
         .block_on(async {
             println!("machine: {}", machine());
             round_trips().await;
-            show().await;
+            show(30).await;
+            show(60).await;
         });
 }
 
@@ -88,8 +89,8 @@ async fn connect(house: &House, credential: &Credential) -> Client {
     client
 }
 
-async fn show() {
-    let house = House::start("");
+async fn show(fps: u32) {
+    let house = House::start(&format!("[programme]\nfps = {fps}\n"));
     let mut console = house.console().await;
     let mut on_air = Vec::new();
     for round in 0..ROUNDS {
@@ -107,7 +108,7 @@ async fn show() {
             on_air.push(start.elapsed());
         }
         if round + 1 == ROUNDS {
-            cost(&house, &mut console).await;
+            cost(&house, &mut console, fps).await;
         }
         for user in &users {
             console
@@ -118,12 +119,16 @@ async fn show() {
         console.until_seats("on_air", 0).await;
     }
     // The first requests are offered a session while they wait; the others only when they are accepted.
-    report("accept to on air, of nine who ask at once", on_air);
+    report(
+        &format!("accept to on air, of nine who ask at once, 1080p{fps}"),
+        on_air,
+    );
 }
 
-async fn cost(house: &House, console: &mut Console) {
+async fn cost(house: &House, console: &mut Console, fps: u32) {
     let start = (Instant::now(), busy(house.pid()));
-    let mut health = None;
+    let mut health: Option<dais_protocol::Health> = None;
+    let mut before: Option<dais_protocol::Health> = None;
     while start.0.elapsed() < SHOW {
         health = Some(
             console
@@ -133,13 +138,14 @@ async fn cost(house: &House, console: &mut Console) {
                 })
                 .await,
         );
+        before = before.or_else(|| health.clone());
     }
-    let health = health.unwrap();
+    let (health, before) = (health.unwrap(), before.unwrap());
     let cores = (busy(house.pid()) - start.1).as_secs_f64() / start.0.elapsed().as_secs_f64();
     println!(
-        "ten-person show, 1080p30, nine 640x360 guests: {cores:.2} cores, {} MB, {:.1} frames a second",
+        "ten-person show, 1080p{fps}, nine 640x360 guests: {cores:.2} cores, {} MB, {:.1} frames mixed a second",
         health.memory_bytes >> 20,
-        health.fps
+        (health.frames - before.frames) as f64 / (SHOW.as_secs_f64() - 1.0)
     );
     for (stage, latency) in &health.latency {
         println!(
@@ -147,7 +153,12 @@ async fn cost(house: &House, console: &mut Console) {
             latency.p50_ms, latency.p99_ms
         );
     }
-    println!("dropped since the start: {:?}", health.dropped);
+    let dropped: Vec<(&String, u64)> = health
+        .dropped
+        .iter()
+        .map(|(what, count)| (what, count - before.dropped.get(what).unwrap_or(&0)))
+        .collect();
+    println!("dropped meanwhile: {dropped:?}");
 }
 
 /// User and system time of a process; /proc counts in hundredths of a second.

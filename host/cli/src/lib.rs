@@ -1,8 +1,9 @@
-//! The command line of Dais, as a library: what `dais dev`, `dais guest`, `dais host` and `dais doctor` are made of.
+//! The command line of Dais, as a library: what `dais dev`, `dais guest`, `dais host`, `dais analyse` and `dais doctor` are made of.
 //!
 #![doc = include_str!("../README.md")]
 
 pub mod address;
+pub mod analyse;
 pub mod client;
 pub mod daisd;
 pub mod dev;

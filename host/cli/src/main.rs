@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use dais_cli::{daisd, dev, doctor, guest, host};
+use dais_cli::{analyse, daisd, dev, doctor, guest, host};
 use tracing_subscriber::EnvFilter;
 
 /// Without rumqttc's warning for each refused subscription: to ask for a box's id is to try a few (see `discover`).
@@ -28,6 +28,7 @@ enum Command {
     Dev(dev::DevArgs),
     Guest(guest::GuestArgs),
     Host(host::HostArgs),
+    Analyse(analyse::AnalyseArgs),
     /// Says what this machine can capture, encode and mix, measured, and what to install for the rest
     Doctor(doctor::DoctorArgs),
     /// Becomes PROGRAM, tied to the life of PARENT
@@ -53,6 +54,10 @@ async fn main() -> ExitCode {
         Command::Dev(args) => dev::run(args).await.map_err(|error| error.to_string()),
         Command::Guest(args) => guest::run(args).await.map_err(|error| error.to_string()),
         Command::Host(args) => host::run(args).await.map_err(|error| error.to_string()),
+        Command::Analyse(args) => match analyse::run(args).await {
+            Ok(code) => return code,
+            Err(error) => Err(error.to_string()),
+        },
         Command::Doctor(args) => match doctor::run(args).await {
             Ok(code) => return code,
             Err(error) => Err(error.to_string()),

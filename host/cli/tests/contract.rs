@@ -351,6 +351,20 @@ async fn a_guest_who_vanishes_takes_the_request_along(mut p: Pair) {
     assert_eq!(people["result"]["people"], json!([]));
 }
 
+/// An MQTT library that ends with DISCONNECT discards the will; the embedded broker tells the box all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_who_disconnects_without_a_word_takes_the_request_along() {
+    let mut p = pair(false).await;
+    p.host.subscribe("dais/v1/dev/host/events").await;
+    p.guest.ask("mic.request", json!({})).await;
+    p.host.notification("mic.requested").await;
+    p.guest.mqtt.disconnect().await.unwrap();
+    let cancelled = p.host.notification("mic.request_cancelled").await;
+    assert_eq!(cancelled["user_id"], json!(p.guest_id));
+    let people = p.host.ask("room.people", json!({})).await;
+    assert_eq!(people["result"]["people"], json!([]));
+}
+
 async fn a_bad_answer_to_an_offer_says_what_is_wrong(mut p: Pair) {
     p.guest.ask("mic.request", json!({})).await;
     let offer = p.guest.notification("media.offer").await;

@@ -96,6 +96,66 @@ async fn a_guest_comes_is_seen_and_heard_and_goes_without_a_trace() {
     assert!(last + 1 < seen.len(), "the tile never went");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_plays_files_of_any_shape_again_and_again() {
+    let _stage = STAGE.lock().await;
+    let house = House::start(SMALL);
+    let (picture, sound) = (
+        house.data.path().join("guest.webm"),
+        house.data.path().join("guest.wav"),
+    );
+    // Odd and slow, and a second long; the sound is mono at another rate.
+    film::make(
+        "color=c=0xfa6e14:s=641x361:r=25:d=1",
+        &["-c:v", "libvpx"],
+        &picture,
+    );
+    film::make("sine=f=900:r=44100:d=1", &["-ac", "1"], &sound);
+    let mut console = house.console().await;
+    let (video, audio) = (
+        format!("file:{}", picture.display()),
+        format!("file:{}", sound.display()),
+    );
+    let guests = house
+        .guests(&console, &["--video", &video, "--audio", &audio])
+        .await;
+    let user = console.until_pending(1).await.remove(0);
+    console
+        .ask("layout.set", json!({"layout": "side-by-side"}))
+        .await
+        .unwrap();
+    console.accept(&user).await;
+    console.until_seats("on_air", 1).await;
+    console.ask("record.start", json!({})).await.unwrap();
+    let before = frames_now(&mut console).await;
+    console
+        .until("three rounds of the files", |heard| match heard {
+            dais_cli::client::Heard::Health(h) if h.frames > before + 45 => Some(()),
+            _ => None,
+        })
+        .await;
+    console.ask("record.stop", json!({})).await.unwrap();
+    console.until_recorded().await;
+    assert!(
+        !guests.so_far().iter().any(|l| l["event"] == "restarting"),
+        "the guest's pipeline failed"
+    );
+    let file = house.recordings().remove(0);
+    let frames = film::frames(&file, 320, 180);
+    assert!(
+        frames
+            .iter()
+            .all(|frame| close(frame.colour(0.75, 0.3), ORANGE)),
+        "the guest's picture was not there all the time"
+    );
+    let heard = film::tone_present(&file, 900.0);
+    let share = heard.iter().filter(|heard| **heard).count() as f64 / heard.len() as f64;
+    assert!(
+        share > 0.8,
+        "the guest's sound was there for {share:.2} of the time"
+    );
+}
+
 async fn frames_now(console: &mut house::Console) -> u64 {
     console
         .until("health", |heard| match heard {
@@ -272,16 +332,54 @@ async fn a_box_that_is_killed_comes_back_with_the_same_seats_and_a_recording_tha
             _ => None,
         })
         .await;
-    let seats = |room: &dais_protocol::RoomSnapshot| {
-        room.guests
-            .iter()
-            .map(|g| (g.seat, g.user_id.clone()))
-            .collect::<Vec<_>>()
-    };
     assert_eq!(seats(&room), seats(&before));
     let files = house.recordings();
     assert_eq!(files.len(), 2, "the recording was not resumed: {files:?}");
     film::assert_no_gap(&files[0], "v", 1.5 / 15.0);
+}
+
+/// A box that was killed comes back, and its guests are on air again in their seats within their grace.
+async fn guests_survive(mut house: House) {
+    let _stage = STAGE.lock().await;
+    let mut console = house.console().await;
+    let credential = house.pair().await;
+    let _guests = house.guests(&console, &["--count", "2"]).await;
+    for user in console.until_pending(2).await {
+        console.accept(&user).await;
+    }
+    let before = console.until_seats("on_air", 2).await;
+    house.kill();
+    house.restart();
+    let mut console = house.console_of(&credential).await;
+    let back = |room: &dais_protocol::RoomSnapshot| {
+        let on_air =
+            |guest: &dais_protocol::GuestState| guest.state == dais_protocol::SeatState::OnAir;
+        // A broker that outlived the box still has the snapshot of before.
+        room.rev > before.rev && room.guests.iter().filter(|guest| on_air(guest)).count() == 2
+    };
+    let after = console
+        .until("both on air again", |heard| match heard {
+            dais_cli::client::Heard::Room(room) if back(room) => Some(room.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(seats(&after), seats(&before));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guests_are_on_air_again_after_the_box_was_killed() {
+    guests_survive(House::start(SMALL)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guests_on_an_external_broker_are_on_air_again_after_the_box_was_killed() {
+    guests_survive(House::start_with_mosquitto(SMALL).await).await;
+}
+
+/// Who sits where.
+fn seats(room: &dais_protocol::RoomSnapshot) -> Vec<(dais_protocol::Seat, dais_protocol::Id)> {
+    let seat = |guest: &dais_protocol::GuestState| (guest.seat, guest.user_id.clone());
+    room.guests.iter().map(seat).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -82,7 +82,7 @@ impl Handler for Rules {
                     .session_expiry_interval(disconnect.as_ref())
                     .is_zero()
                 {
-                    self.sessions.disconnected(&session.id);
+                    self.told_departed(self.sessions.disconnected(&session.id), session);
                 }
                 (true, acc)
             }
@@ -95,7 +95,7 @@ impl Handler for Rules {
                 {
                     tracing::warn!("an ended MQTT session could not be removed: {e}");
                 }
-                self.sessions.terminated(&session.id);
+                self.told_departed(self.sessions.terminated(&session.id), session);
                 (true, acc)
             }
             Parameter::MessagePublishCheckAcl(session, publish) => {
@@ -171,6 +171,12 @@ impl Rules {
             if let Some(tx) = entry.tx() {
                 let _ = tx.unbounded_send(Message::Closed(Reason::ConnectKicked(true)));
             }
+        }
+    }
+
+    fn told_departed(&self, was_last: bool, session: &Session) {
+        if was_last && let Some(who) = who(session) {
+            self.auth.departed(&who);
         }
     }
 

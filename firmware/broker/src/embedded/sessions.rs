@@ -41,6 +41,15 @@ struct Holder {
     allowance: Allowance,
 }
 
+/// Whether a connection of this user lives, or has just logged in and is about to take over an older one.
+fn is_connected(all: &HashMap<String, Holder>, username: &str) -> bool {
+    let now = Instant::now();
+    all.values().any(|holder| {
+        let live = holder.session.is_some() && !holder.offline;
+        holder.username == username && (live || holder.reserved_until > now)
+    })
+}
+
 /// A token bucket: one second's worth of packets at most.
 struct Allowance {
     left: f64,
@@ -122,18 +131,27 @@ impl Sessions {
         holder.revocations_seen != self.revocations.load(Ordering::SeqCst)
     }
 
-    /// The connection is over; the session may wait for its client to come back.
-    pub(super) fn disconnected(&self, id: &Id) {
-        if let Some(holder) = self.lock().get_mut(&*id.client_id)
+    /// The connection is over; the session may wait for its client to come back. True if it was its user's last one.
+    pub(super) fn disconnected(&self, id: &Id) -> bool {
+        let mut all = self.lock();
+        let mut last = false;
+        if let Some(holder) = all.get_mut(&*id.client_id)
             && holder.session.as_ref() == Some(id)
+            && !holder.offline
         {
             holder.offline = true;
+            let username = holder.username.clone();
+            last = !is_connected(&all, &username);
         }
+        drop(all);
         self.ended.notify_waiters();
+        last
     }
 
     /// The session is over. A session that was taken over by the same user's next one leaves the entry to that.
-    pub(super) fn terminated(&self, id: &Id) {
+    /// True if it had a connection, and that was its user's last one.
+    pub(super) fn terminated(&self, id: &Id) -> bool {
+        let last = self.disconnected(id);
         let mut all = self.lock();
         if let Some(holder) = all.get_mut(&*id.client_id)
             && holder.session.as_ref() == Some(id)
@@ -145,6 +163,7 @@ impl Sessions {
         }
         drop(all);
         self.ended.notify_waiters();
+        last
     }
 
     pub(super) fn note_revocation(&self) {

@@ -61,25 +61,49 @@ impl Kind {
 
 /// Who exists, for the embedded broker.
 #[derive(Default)]
-pub struct Book(Mutex<HashMap<String, Vec<u8>>>);
+pub struct Book {
+    passwords: Mutex<HashMap<String, Vec<u8>>>,
+    departed: Mutex<Vec<Identity>>,
+    changed: tokio::sync::Notify,
+}
 
 impl Book {
     pub fn add(&self, who: &Identity, password: &str) {
-        self.0
+        self.passwords
             .lock()
             .unwrap()
             .insert(who.username(), password.as_bytes().to_vec());
     }
 
     pub fn remove(&self, who: &Identity) {
-        self.0.lock().unwrap().remove(&who.username());
+        self.passwords.lock().unwrap().remove(&who.username());
+    }
+
+    /// Waits until so many departures were told, and says whose.
+    pub async fn departures(&self, count: usize) -> Vec<Identity> {
+        let told = async {
+            loop {
+                let changed = self.changed.notified();
+                let departed = self.departed.lock().unwrap().clone();
+                if departed.len() >= count {
+                    return departed;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, told).await.unwrap()
     }
 }
 
 impl Authenticate for Book {
     fn authenticate(&self, username: &str, password: &[u8]) -> Option<Identity> {
-        let book = self.0.lock().unwrap();
+        let book = self.passwords.lock().unwrap();
         (book.get(username)? == password).then(|| Identity::from_username(username))?
+    }
+
+    fn departed(&self, who: &Identity) {
+        self.departed.lock().unwrap().push(who.clone());
+        self.changed.notify_one();
     }
 }
 

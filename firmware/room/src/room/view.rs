@@ -175,6 +175,16 @@ impl Room {
             .map(|(id, _)| id)
     }
 
+    /// Guests with a seat, a request or an invitation whose session is not known to be live: those of before a restart.
+    pub fn awaited_guests(&self) -> impl Iterator<Item = &Id> {
+        let awaited = |guest: &Guest| !guest.live && !matches!(guest.stage, Stage::Idle);
+        self.core
+            .guests
+            .iter()
+            .filter(move |(_, guest)| awaited(guest))
+            .map(|(user, _)| user)
+    }
+
     /// The media session that the room opened for this guest.
     pub fn session_of(&self, user: &Id) -> Option<&Token> {
         self.core

@@ -18,7 +18,7 @@ pub use life::GuestError;
 pub use peer::{Peer, PeerError, PeerEvent, PeerSetup};
 pub use returned::Returned;
 pub use source::{Codec, Want};
-pub use spec::{AudioSpec, SpecError, VideoSpec};
+pub use spec::{AudioSpec, Mark, SpecError, VideoSpec};
 pub use tones::Heard;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -39,10 +39,10 @@ pub struct GuestArgs {
     /// The number of the first guest, where several commands run at once
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub first: u32,
-    /// What they show: test, test:color=#rrggbb, file:PATH, v4l2:DEVICE
+    /// What they show: test, test:color=#rrggbb,mark=N, file:PATH, v4l2:DEVICE; mark=own is each guest's number, for dais analyse
     #[arg(long, value_name = "SPEC", default_value = "test")]
     pub video: VideoSpec,
-    /// What they say: test, test:tone=HZ, file:PATH, alsa:DEVICE, none
+    /// What they say: test, test:tone=HZ,mark=N, file:PATH, alsa:DEVICE, none
     #[arg(long, value_name = "SPEC", default_value = "test")]
     pub audio: AudioSpec,
     /// Leave after so many seconds; until interrupted if left out

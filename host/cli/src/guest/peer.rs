@@ -85,7 +85,9 @@ impl Peer {
     pub fn new(setup: &PeerSetup, offer: &str, tell: Tell) -> Result<Peer, PeerError> {
         gst::init()?;
         let own_hz = match setup.audio {
-            AudioSpec::Test { tone_hz: Some(hz) } => hz,
+            AudioSpec::Test {
+                tone_hz: Some(hz), ..
+            } => hz,
             _ => tone_hz(setup.number),
         };
         let offer = gst_sdp::SDPMessage::parse_buffer(offer.as_bytes())

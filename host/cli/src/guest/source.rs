@@ -1,11 +1,12 @@
 //! What a synthetic guest sends: a picture and a sound, live, encoded and packed for one peer connection.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use gst::prelude::*;
 
 use super::peer::PeerError;
-use super::spec::{AudioSpec, VideoSpec};
+use super::spec::{AudioSpec, Mark, VideoSpec};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
@@ -63,6 +64,18 @@ fn parse(description: &str) -> Result<gst::Bin, PeerError> {
         .map_err(|error| PeerError::Pipeline(error.to_string()))
 }
 
+/// An element that marks what passes, for `dais analyse`: with the clock's time, which a box on this machine shares.
+fn marker(element: &str, mark: Option<Mark>, number: u32) -> Result<String, PeerError> {
+    static REGISTERED: LazyLock<Result<(), String>> =
+        LazyLock::new(|| gstdais::plugin_register_static().map_err(|error| error.to_string()));
+    let Some(mark) = mark else {
+        return Ok(String::new());
+    };
+    REGISTERED.clone().map_err(PeerError::Pipeline)?;
+    let source = mark.source(number);
+    Ok(format!("! {element} time-source=clock source-id={source}"))
+}
+
 /// The test machine's CPU goes into the box, not into the guests: the fastest presets, one thread.
 fn video_encoder(codec: Codec) -> &'static str {
     match codec {
@@ -103,21 +116,23 @@ impl Picture {
             Codec::Vp8 => "rtpvp8pay name=payloader picture-id-mode=15-bit mtu=1200",
         };
         let encoder = video_encoder(codec);
+        let marker = match spec {
+            VideoSpec::Test { mark, .. } => marker("daisstamp", *mark, number)?,
+            _ => String::new(),
+        };
         let bin = parse(&format!(
-            "{source} ! capsfilter name=size ! videobalance name=mute ! {encoder} ! {payloader} ! capssetter name=fixed join=true replace=false"
+            "{source} ! capsfilter name=size {marker} ! videobalance name=mute ! {encoder} ! {payloader} ! capssetter name=fixed join=true replace=false"
         ))?;
         let source = part(&bin, "source")?;
         let mut player = None;
         match spec {
-            VideoSpec::Test { color } => {
+            VideoSpec::Test { color, .. } => {
                 let color = color.unwrap_or_else(|| super::spec::color(number));
                 source.set_property("background-color", 0xff00_0000 | color);
                 source.set_property("foreground-color", 0xffff_ffffu32);
             }
             VideoSpec::V4l2(device) => source.set_property("device", device),
-            VideoSpec::File(path) => {
-                player = Some(play(path, "video/x-raw", "videoconvert", &source)?)
-            }
+            VideoSpec::File(path) => player = Some(play(path, "videoconvert", &source)?),
         }
         part(&bin, "payloader")?.set_property("pt", payload.number);
         part(&bin, "fixed")?.set_property("caps", &payload.fixed);
@@ -144,7 +159,11 @@ impl Picture {
             .field("format", "I420")
             .field("width", even(want.width))
             .field("height", even(want.height))
-            .field("framerate", gst::Fraction::new(fps, 1))
+            // At most: a file or a camera may be slower, and frames are only left out.
+            .field(
+                "framerate",
+                gst::FractionRange::new(gst::Fraction::new(1, 1), gst::Fraction::new(fps, 1)),
+            )
             .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
             .build();
         self.size.set_property("caps", caps);
@@ -190,23 +209,25 @@ impl Sound {
                 "alsasrc name=source buffer-time=100000 latency-time=10000 ! audioconvert ! audioresample"
             }
         };
+        let marker = match spec {
+            AudioSpec::Test { mark, .. } => marker("daistonestamp", *mark, number)?,
+            _ => String::new(),
+        };
         let bin = parse(&format!(
-            "{source} ! audio/x-raw,format=S16LE,layout=interleaved,rate=48000,channels=2 ! volume name=mute \
+            "{source} ! audio/x-raw,format=S16LE,layout=interleaved,rate=48000,channels=2 {marker} ! volume name=mute \
              ! opusenc bitrate=64000 complexity=5 ! rtpopuspay name=payloader ! capssetter name=fixed join=true replace=false"
         ))?;
         let source = part(&bin, "source")?;
         let mut player = None;
         match spec {
-            AudioSpec::Test { tone_hz } => {
+            AudioSpec::Test { tone_hz, .. } => {
                 source.set_property(
                     "freq",
                     f64::from(tone_hz.unwrap_or_else(|| super::spec::tone_hz(number))),
                 );
             }
             AudioSpec::Alsa(device) => source.set_property("device", device),
-            AudioSpec::File(path) => {
-                player = Some(play(path, "audio/x-raw", "audioconvert", &source)?)
-            }
+            AudioSpec::File(path) => player = Some(play(path, "audioconvert", &source)?),
             AudioSpec::None => {}
         }
         part(&bin, "payloader")?.set_property("pt", payload.number);
@@ -225,12 +246,7 @@ impl Sound {
     }
 }
 
-fn play(
-    path: &Path,
-    kind: &str,
-    convert: &str,
-    source: &gst::Element,
-) -> Result<Player, PeerError> {
+fn play(path: &Path, convert: &str, source: &gst::Element) -> Result<Player, PeerError> {
     let broken = |what: String| PeerError::File {
         path: path.to_owned(),
         what,
@@ -240,9 +256,9 @@ fn play(
         .map_err(|error| broken(error.to_string()))?;
     let uri =
         gst::glib::filename_to_uri(&absolute, None).map_err(|error| broken(error.to_string()))?;
-    let description = format!(
-        "uridecodebin name=file caps={kind} ! {convert} ! appsink name=sink sync=true max-buffers=2"
-    );
+    // Only a stream that the converter takes is linked; what else the file holds goes nowhere.
+    let description =
+        format!("uridecodebin name=file ! {convert} ! appsink name=sink sync=true max-buffers=2");
     let pipeline = gst::parse::launch(&description)
         .ok()
         .and_then(|p| p.downcast::<gst::Pipeline>().ok())
@@ -257,8 +273,6 @@ fn play(
         return Err(broken("no player for it could be built".into()));
     };
     file.set_property("uri", uri.as_str());
-    // uridecodebin's own `caps` only say where decoding stops; other streams of the file must go nowhere.
-    file.set_property("expose-all-streams", false);
     let source = source.downgrade();
     sink.set_callbacks(
         gst_app::AppSinkCallbacks::builder()
@@ -312,4 +326,39 @@ fn play(
         .set_state(gst::State::Playing)
         .map_err(|error| broken(error.to_string()))?;
     Ok(Player(pipeline))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn stamp(bin: &gst::Bin, factory: &str) -> Option<(u32, gstdais::elements::TimeSource)> {
+        let elements = bin.iterate_all_by_element_factory_name(factory);
+        let element = elements.into_iter().next()?.unwrap();
+        Some((
+            element.property("source-id"),
+            element.property("time-source"),
+        ))
+    }
+
+    #[test]
+    fn a_marked_guest_stamps_the_clocks_time_and_its_number() {
+        gst::init().unwrap();
+        let payload = Payload {
+            number: 96,
+            fixed: gst::Caps::new_empty_simple("application/x-rtp"),
+        };
+        let clock = gstdais::elements::TimeSource::Clock;
+        for (spec, wanted) in [
+            ("test", None),
+            ("test:mark=own", Some((4, clock))),
+            ("test:mark=9", Some((9, clock))),
+        ] {
+            let picture = Picture::new(&spec.parse().unwrap(), 4, Codec::H264, &payload).unwrap();
+            assert_eq!(stamp(&picture.bin, "daisstamp"), wanted, "{spec}");
+            let sound = Sound::new(&spec.parse().unwrap(), 4, &payload).unwrap();
+            assert_eq!(stamp(&sound.bin, "daistonestamp"), wanted, "{spec}");
+        }
+    }
 }

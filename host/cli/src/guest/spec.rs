@@ -1,13 +1,39 @@
-//! What a synthetic guest shows and says: `test`, `test:color=#e33,tone=500`, `file:PATH`, `v4l2:DEVICE`, `alsa:DEVICE`, `none`.
+//! What a synthetic guest shows and says: `test`, `test:color=#e33,tone=500,mark=3`, `file:PATH`, `v4l2:DEVICE`, `alsa:DEVICE`, `none`.
 
 use std::path::PathBuf;
 use std::str::FromStr;
+
+/// Which source the marks of `daisstamp` and `daistonestamp` name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// The guest's number.
+    Own,
+    Number(u8),
+}
+
+impl Mark {
+    fn parse(text: &str) -> Option<Mark> {
+        match text {
+            "own" => Some(Mark::Own),
+            _ => text.parse().ok().map(Mark::Number),
+        }
+    }
+
+    /// For guest `number`.
+    pub fn source(self, number: u32) -> u32 {
+        match self {
+            Mark::Own => number % 256,
+            Mark::Number(source) => source.into(),
+        }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum VideoSpec {
     /// A ball that moves over a plain colour (`0xRRGGBB`); each guest's own unless given.
     Test {
         color: Option<u32>,
+        mark: Option<Mark>,
     },
     File(PathBuf),
     V4l2(String),
@@ -18,6 +44,7 @@ pub enum AudioSpec {
     /// A sine; each guest's own frequency unless given.
     Test {
         tone_hz: Option<u32>,
+        mark: Option<Mark>,
     },
     File(PathBuf),
     Alsa(String),
@@ -77,7 +104,9 @@ fn hex_color(text: &str) -> Option<u32> {
 }
 
 // Both halves may stand in one word, so that one SPEC can be given for picture and sound.
-const TEST_NAMES: [&str; 2] = ["color", "tone"];
+const TEST_NAMES: [&str; 3] = ["color", "tone", "mark"];
+
+const NO_MARK: &str = "a mark is 0 to 255, or own for the guest's number";
 
 impl FromStr for VideoSpec {
     type Err = SpecError;
@@ -89,18 +118,24 @@ impl FromStr for VideoSpec {
             why,
         };
         match spec.split_once(':') {
-            None if spec == "test" => Ok(VideoSpec::Test { color: None }),
-            Some(("test", rest)) if only(rest, &TEST_NAMES) => match parameter(rest, "color") {
-                None => Ok(VideoSpec::Test { color: None }),
-                Some(text) => {
-                    let color = hex_color(text).ok_or_else(|| bad("a colour is #rrggbb"))?;
-                    Ok(VideoSpec::Test { color: Some(color) })
-                }
-            },
+            None if spec == "test" => Ok(VideoSpec::Test {
+                color: None,
+                mark: None,
+            }),
+            Some(("test", rest)) if only(rest, &TEST_NAMES) => {
+                let color = parameter(rest, "color")
+                    .map(|text| hex_color(text).ok_or_else(|| bad("a colour is #rrggbb")));
+                let mark = parameter(rest, "mark")
+                    .map(|text| Mark::parse(text).ok_or_else(|| bad(NO_MARK)));
+                Ok(VideoSpec::Test {
+                    color: color.transpose()?,
+                    mark: mark.transpose()?,
+                })
+            }
             Some(("file", path)) if !path.is_empty() => Ok(VideoSpec::File(path.into())),
             Some(("v4l2", device)) if !device.is_empty() => Ok(VideoSpec::V4l2(device.into())),
             _ => Err(bad(
-                "it is test, test:color=#rrggbb, file:PATH or v4l2:DEVICE",
+                "it is test, test:color=#rrggbb,mark=N, file:PATH or v4l2:DEVICE",
             )),
         }
     }
@@ -116,22 +151,27 @@ impl FromStr for AudioSpec {
             why,
         };
         match spec.split_once(':') {
-            None if spec == "test" => Ok(AudioSpec::Test { tone_hz: None }),
+            None if spec == "test" => Ok(AudioSpec::Test {
+                tone_hz: None,
+                mark: None,
+            }),
             None if spec == "none" => Ok(AudioSpec::None),
-            Some(("test", rest)) if only(rest, &TEST_NAMES) => match parameter(rest, "tone") {
-                None => Ok(AudioSpec::Test { tone_hz: None }),
-                Some(text) => {
-                    let tone = text.parse().ok().filter(|hz| (50..=2900).contains(hz));
-                    let tone = tone.ok_or_else(|| bad("a tone is 50 to 2900 Hz"))?;
-                    Ok(AudioSpec::Test {
-                        tone_hz: Some(tone),
-                    })
-                }
-            },
+            Some(("test", rest)) if only(rest, &TEST_NAMES) => {
+                let tone = parameter(rest, "tone").map(|text| {
+                    let hz = text.parse().ok().filter(|hz| (50..=2900).contains(hz));
+                    hz.ok_or_else(|| bad("a tone is 50 to 2900 Hz"))
+                });
+                let mark = parameter(rest, "mark")
+                    .map(|text| Mark::parse(text).ok_or_else(|| bad(NO_MARK)));
+                Ok(AudioSpec::Test {
+                    tone_hz: tone.transpose()?,
+                    mark: mark.transpose()?,
+                })
+            }
             Some(("file", path)) if !path.is_empty() => Ok(AudioSpec::File(path.into())),
             Some(("alsa", device)) if !device.is_empty() => Ok(AudioSpec::Alsa(device.into())),
             _ => Err(bad(
-                "it is test, test:tone=HZ, file:PATH, alsa:DEVICE or none",
+                "it is test, test:tone=HZ,mark=N, file:PATH, alsa:DEVICE or none",
             )),
         }
     }
@@ -144,16 +184,25 @@ mod tests {
 
     #[test]
     fn a_spec_is_read_or_refused_with_what_it_could_be() {
-        assert_eq!("test".parse(), Ok(VideoSpec::Test { color: None }));
+        let video = |color, mark| Ok(VideoSpec::Test { color, mark });
+        let audio = |tone_hz, mark| Ok(AudioSpec::Test { tone_hz, mark });
+        assert_eq!("test".parse(), video(None, None));
         assert_eq!(
             "test:color=#e33,tone=500".parse(),
-            Ok(VideoSpec::Test {
-                color: Some(0xee3333)
-            })
+            video(Some(0xee3333), None)
         );
         assert_eq!(
             "test:color=#102030,tone=500".parse(),
-            Ok(AudioSpec::Test { tone_hz: Some(500) })
+            audio(Some(500), None)
+        );
+        assert_eq!(
+            "test:tone=500,mark=7".parse(),
+            video(None, Some(Mark::Number(7)))
+        );
+        assert_eq!("test:mark=own".parse(), audio(None, Some(Mark::Own)));
+        assert_eq!(
+            (Mark::Own.source(300), Mark::Number(7).source(300)),
+            (44, 7)
         );
         assert_eq!(
             "file:/a:b.mp4".parse(),
@@ -166,6 +215,7 @@ mod tests {
             "test:",
             "test:colour=#fff",
             "test:color=red",
+            "test:mark=256",
             "file:",
             "v4l2:",
             "rtsp://x",
@@ -178,7 +228,14 @@ mod tests {
                 "{bad}"
             );
         }
-        for bad in ["", "test:tone=0", "test:tone=20000", "test:tone=a", "file:"] {
+        for bad in [
+            "",
+            "test:tone=0",
+            "test:tone=20000",
+            "test:tone=a",
+            "test:mark=",
+            "file:",
+        ] {
             assert!(
                 bad.parse::<AudioSpec>()
                     .unwrap_err()

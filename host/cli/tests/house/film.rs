@@ -3,6 +3,17 @@
 use std::path::Path;
 use std::process::Command;
 
+/// Makes a file from one of ffmpeg's synthetic sources.
+pub fn make(source: &str, options: &[&str], file: &Path) {
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", source])
+        .args(options)
+        .arg(file)
+        .status()
+        .unwrap();
+    assert!(made.success());
+}
+
 /// Presentation times of a stream's packets in seconds, in the order of the file.
 pub fn times(file: &Path, stream: &str) -> Vec<f64> {
     let text = run(

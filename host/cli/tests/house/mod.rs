@@ -38,7 +38,7 @@ impl House {
     /// `settings` are TOML sections beside `[box]`, `[http]`, `[mqtt]` and `[ice]`.
     pub fn start(settings: &str) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let (daisd, said) = launch(data.path(), settings);
+        let (daisd, said) = launch(data.path(), settings, [0, 0]);
         let text = |key: &str| said[key].as_str().unwrap().to_owned();
         Self {
             http: text("http"),
@@ -63,9 +63,11 @@ impl House {
         house
     }
 
-    /// Starts the box again on the same data, after [`House::kill`].
+    /// Starts the box again on the same data and ports, after [`House::kill`].
     pub fn restart(&mut self) {
-        let (daisd, said) = launch(self.data.path(), &self.settings);
+        let port = |url: &str| url.rsplit(':').next().unwrap().parse().unwrap();
+        let ports = [port(&self.http), port(&self.mqtt)];
+        let (daisd, said) = launch(self.data.path(), &self.settings, ports);
         self.daisd = daisd;
         let text = |key: &str| said[key].as_str().unwrap().to_owned();
         (self.http, self.mqtt, self.code) = (text("http"), text("mqtt"), text("pairing_code"));
@@ -179,10 +181,10 @@ fn daisd() -> PathBuf {
     path
 }
 
-fn launch(data: &Path, settings: &str) -> (Child, Value) {
+fn launch(data: &Path, settings: &str, [web, mqtt]: [u16; 2]) -> (Child, Value) {
     let file = data.join("dais.toml");
     let house = format!(
-        "[box]\nid = \"dev\"\ndata_dir = {data:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[ice]\nloopback = true\n{settings}"
+        "[box]\nid = \"dev\"\ndata_dir = {data:?}\n[http]\nlisten = \"127.0.0.1:{web}\"\n[mqtt]\nlisten = \"127.0.0.1:{mqtt}\"\n[ice]\nloopback = true\n{settings}"
     );
     fs::write(&file, house).unwrap();
     let log = fs::OpenOptions::new()

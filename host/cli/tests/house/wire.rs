@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dais_protocol::Credential;
+use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     LastWill, Packet, PubAckReason, PublishProperties, SubscribeReasonCode,
@@ -50,9 +51,12 @@ impl Wire {
         let (out, packets) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
             while let Ok(event) = events.poll().await {
-                if let Event::Incoming(packet) = event
-                    && out.send(packet).is_err()
-                {
+                // After DISCONNECT a client closes its socket; the library leaves that to its user.
+                let over = match event {
+                    Event::Incoming(packet) => out.send(packet).is_err(),
+                    Event::Outgoing(outgoing) => outgoing == Outgoing::Disconnect,
+                };
+                if over {
                     break;
                 }
             }

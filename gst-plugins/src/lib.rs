@@ -8,6 +8,7 @@ pub mod drift;
 pub mod elements;
 pub mod frame;
 mod limiter;
+pub mod loudness;
 pub mod mark;
 pub mod meter;
 pub mod mixminus;

@@ -21,6 +21,7 @@ pub struct Meter {
     squares: [f32; WINDOW],
     next: usize,
     level_db: f32,
+    block_peak: f32,
     peak_db: f32,
     speaking: bool,
     silent_for: u32,
@@ -32,6 +33,7 @@ impl Default for Meter {
             squares: [0.0; WINDOW],
             next: 0,
             level_db: FLOOR_DB,
+            block_peak: 0.0,
             peak_db: FLOOR_DB,
             speaking: false,
             silent_for: 0,
@@ -55,6 +57,7 @@ impl Meter {
         let mean = self.squares.iter().sum::<f32>() / WINDOW as f32;
         self.level_db = (10.0 * mean.log10()).max(FLOOR_DB);
         let peak = peaks.iter().fold(0.0_f32, |m, x| m.max(*x));
+        self.block_peak = peak;
         let peak_db = (20.0 * peak.log10()).max(FLOOR_DB);
         self.peak_db = peak_db.max(self.peak_db - PEAK_FALL_DB).max(FLOOR_DB);
         self.silent_for = if self.level_db < SILENT_DB {
@@ -67,6 +70,11 @@ impl Meter {
         } else {
             self.level_db >= SPEAK_DB
         };
+    }
+
+    /// The largest sample of the last block.
+    pub(crate) fn block_peak(&self) -> f32 {
+        self.block_peak
     }
 
     /// RMS over the last 100 ms, dBFS (a full-scale sine is -3).

@@ -5,102 +5,31 @@
 //! samples that were added. Each output has a limiter of its own, behind the subtraction: a loud guest is turned down
 //! in what others hear, and leaves no trace in the own return.
 
+mod ducking;
+mod input;
+mod levelling;
+
 use crate::limiter::{CEILING, DELAY, Limiter};
+use crate::loudness::Loudness;
 use crate::meter::Meter;
 use crate::{BLOCK_SAMPLES, Block, RATE};
+pub use ducking::Ducking;
+use input::Input;
+pub use levelling::DEFAULT_TARGET_LUFS;
 
 /// Ten seats and room for media players.
 pub const MAX_INPUTS: usize = 16;
-/// Gain and mute move in straight lines for 20 ms: faster clicks, slower swallows the first syllable.
+/// Gain, mute and pan move in straight lines for 20 ms: faster clicks, slower swallows the first syllable.
 const RAMP_FRAMES: u32 = RATE / 50;
 /// 12 dB above full scale. A float can hold anything; beyond this it is not sound but a broken decoder.
 const LOUDEST_INPUT: f32 = 4.0;
-/// What outputs never exceed.
+/// What outputs never exceed, neither their samples nor the wave between them (within 0.1 dB).
 pub const OUTPUT_CEILING: f32 = CEILING;
 /// Outputs come this many frames after inputs (1 ms, the limiter's look-ahead).
 pub const LATENCY_FRAMES: usize = DELAY;
 
-struct Input {
-    gain_db: f32,
-    muted: bool,
-    /// Factor now, where it goes, and in how many frames.
-    factor: f32,
-    target: f32,
-    remaining: u32,
-    meter: Meter,
-    block: Block,
-    /// The block isn't all zeros.
-    sounding: bool,
-}
-
-impl Input {
-    fn new() -> Self {
-        Self {
-            gain_db: 0.0,
-            muted: false,
-            factor: 1.0,
-            target: 1.0,
-            remaining: 0,
-            meter: Meter::default(),
-            block: [0.0; BLOCK_SAMPLES],
-            sounding: false,
-        }
-    }
-
-    fn retarget(&mut self) {
-        let target = if self.muted {
-            0.0
-        } else {
-            10.0_f32.powf(self.gain_db / 20.0)
-        };
-        if target != self.target {
-            self.target = target;
-            self.remaining = RAMP_FRAMES;
-        }
-    }
-
-    fn take(&mut self, block: Option<&Block>) {
-        let silent = self.factor == 0.0 && self.remaining == 0;
-        match block.filter(|_| !silent) {
-            Some(block) => {
-                for (own, x) in self.block.iter_mut().zip(block) {
-                    let bounded = x.clamp(-LOUDEST_INPUT, LOUDEST_INPUT);
-                    *own = if x.is_finite() { bounded } else { 0.0 };
-                }
-                self.sounding = true;
-                self.apply_gain();
-            }
-            None => {
-                if self.sounding {
-                    self.block.fill(0.0);
-                    self.sounding = false;
-                }
-                // Nothing to hear: the ramp is over at once.
-                self.factor = self.target;
-                self.remaining = 0;
-            }
-        }
-        self.meter.feed(&self.block);
-    }
-
-    fn apply_gain(&mut self) {
-        let mut frames = self.block.as_chunks_mut::<2>().0;
-        while self.remaining > 0 {
-            let Some((frame, rest)) = frames.split_first_mut() else {
-                return;
-            };
-            self.factor += (self.target - self.factor) / self.remaining as f32;
-            self.remaining -= 1;
-            *frame = frame.map(|x| x * self.factor);
-            frames = rest;
-        }
-        self.factor = self.target;
-        if self.factor != 1.0 {
-            for x in frames.as_flattened_mut() {
-                *x *= self.factor;
-            }
-        }
-    }
+pub(crate) fn factor(db: f32) -> f32 {
+    10.0_f32.powf(db / 20.0)
 }
 
 /// A mixer for a fixed number of inputs.
@@ -119,6 +48,7 @@ impl Input {
 pub struct MixMinus {
     inputs: Vec<Input>,
     programme: Limiter,
+    programme_meter: Meter,
     returns: Vec<Limiter>,
 }
 
@@ -130,6 +60,7 @@ impl MixMinus {
         Self {
             inputs: (0..inputs).map(|_| Input::new()).collect(),
             programme: Limiter::new(),
+            programme_meter: Meter::default(),
             returns: (0..inputs).map(|_| Limiter::new()).collect(),
         }
     }
@@ -138,28 +69,99 @@ impl MixMinus {
         self.inputs.len()
     }
 
+    /// One input more; its number.
+    pub fn add_input(&mut self) -> usize {
+        self.inputs.push(Input::new());
+        self.returns.push(Limiter::new());
+        self.inputs.len() - 1
+    }
+
+    /// Somebody else takes this input: all settings, meters and limiters as new, at once.
+    pub fn reset_input(&mut self, input: usize) {
+        if let (Some(input), Some(limiter)) =
+            (self.inputs.get_mut(input), self.returns.get_mut(input))
+        {
+            *input = Input::new();
+            *limiter = Limiter::new();
+        }
+    }
+
+    /// Ends this input's ramps: what was set holds from the first sample. Clicks, unless nothing was heard yet.
+    pub fn settle_input(&mut self, input: usize) {
+        if let Some(input) = self.inputs.get_mut(input) {
+            input.settle();
+        }
+    }
+
     /// -60 to 12 dB; what lies outside is brought inside, not-a-number is 0 dB. Unknown inputs are ignored.
     pub fn set_gain_db(&mut self, input: usize, gain_db: f32) {
         if let Some(input) = self.inputs.get_mut(input) {
-            input.gain_db = if gain_db.is_nan() {
-                0.0
-            } else {
-                gain_db.clamp(-60.0, 12.0)
-            };
-            input.retarget();
+            input.set_gain_db(gain_db);
         }
     }
 
     pub fn set_mute(&mut self, input: usize, muted: bool) {
         if let Some(input) = self.inputs.get_mut(input) {
-            input.muted = muted;
-            input.retarget();
+            input.set_mute(muted);
+        }
+    }
+
+    /// -1 (left) to 1, with constant power; 0, the middle, changes nothing. It balances what is stereo.
+    pub fn set_pan(&mut self, input: usize, pan: f32) {
+        if let Some(input) = self.inputs.get_mut(input) {
+            input.set_pan(pan);
+        }
+    }
+
+    /// While somebody speaks on this input, those with [`Ducking`] give way.
+    pub fn set_ducks_others(&mut self, input: usize, ducks_others: bool) {
+        if let Some(input) = self.inputs.get_mut(input) {
+            input.ducks_others = ducks_others;
+        }
+    }
+
+    /// Whether and how this input gives way while another that ducks speaks. `None` is off, as at the start.
+    pub fn set_ducking(&mut self, input: usize, ducking: Option<Ducking>) {
+        if let Some(input) = self.inputs.get_mut(input) {
+            input.set_ducking(ducking);
+        }
+    }
+
+    /// Brings this input's voice slowly to a loudness (LUFS, see [`DEFAULT_TARGET_LUFS`]), before its gain. It moves by
+    /// at most 12 dB and only while somebody speaks. `None` is off, as at the start. Switching it on allocates.
+    pub fn set_levelling(&mut self, input: usize, target_lufs: Option<f32>) {
+        if let Some(input) = self.inputs.get_mut(input) {
+            let bounded = target_lufs.map(|t| {
+                if t.is_nan() {
+                    DEFAULT_TARGET_LUFS
+                } else {
+                    t.clamp(-36.0, -6.0)
+                }
+            });
+            input.set_levelling(bounded);
         }
     }
 
     /// What an input contributes (after gain and mute). `None` for an unknown input.
     pub fn meter(&self, input: usize) -> Option<&Meter> {
         self.inputs.get(input).map(|i| &i.meter)
+    }
+
+    /// The programme's level, before its limiter.
+    pub fn programme_meter(&self) -> &Meter {
+        &self.programme_meter
+    }
+
+    /// How loud an input is before its gain; only while levelling is on.
+    pub fn loudness(&self, input: usize) -> Option<&Loudness> {
+        let levelling = self.inputs.get(input)?.levelling()?;
+        Some(levelling.loudness())
+    }
+
+    /// What ducking and levelling do to an input at the moment, in dB. `None` for an unknown input.
+    pub fn trim_db(&self, input: usize) -> Option<f32> {
+        let input = self.inputs.get(input)?;
+        Some(input.ducked_db() + input.levelling().map_or(0.0, |l| l.gain_db()))
     }
 
     /// Mixes 10 ms. `None` is an input without sound.
@@ -174,26 +176,33 @@ impl MixMinus {
     ) {
         assert_eq!(blocks.len(), self.inputs.len(), "blocks");
         assert_eq!(returns.len(), self.inputs.len(), "returns");
+        let speaks = |i: &Input| i.ducks_others && i.meter.speaking();
+        let speakers = self.inputs.iter().filter(|i| speaks(i)).count();
         let mut sum = [0.0; BLOCK_SAMPLES];
+        // What no sample of the sum can exceed.
+        let mut bound = 0.0;
         for (input, block) in self.inputs.iter_mut().zip(blocks) {
-            input.take(*block);
+            let others_speak = speakers > usize::from(speaks(input));
+            input.take(*block, others_speak);
             if input.sounding {
                 for (s, x) in sum.iter_mut().zip(&input.block) {
                     *s += x;
                 }
+                bound += input.meter.block_peak();
             }
         }
         for ((out, input), limiter) in returns.iter_mut().zip(&self.inputs).zip(&mut self.returns) {
             for ((o, s), x) in out.iter_mut().zip(&sum).zip(&input.block) {
                 *o = s - x;
             }
-            limiter.process(out);
+            // Not less the own peak: rounding leaves a last bit of it.
+            limiter.process(out, bound);
         }
+        self.programme_meter.feed(&sum);
         *programme = sum;
-        self.programme.process(programme);
+        self.programme.process(programme, bound);
     }
 }
 
 #[cfg(test)]
-#[path = "mixminus/tests.rs"]
 mod tests;

@@ -21,6 +21,12 @@ pub(crate) fn weights<const N: usize>(at: f64, beta: f64) -> [f32; N] {
     raw.map(|w| (w / sum) as f32)
 }
 
+/// Whether kernels compiled for AVX2 and fused multiply-add may run here.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn has_fma() -> bool {
+    std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
+}
+
 /// Modified Bessel function of order zero, by its series.
 fn bessel_i0(x: f64) -> f64 {
     let quarter = x * x / 4.0;

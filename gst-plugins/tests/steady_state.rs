@@ -12,7 +12,7 @@ use std::sync::Arc;
 use gstdais::blend::{Rect, Yuv};
 use gstdais::drift::{DriftQueue, Pulled};
 use gstdais::frame::{I420, I420Ref, Rgba};
-use gstdais::mixminus::MixMinus;
+use gstdais::mixminus::{DEFAULT_TARGET_LUFS, Ducking, MixMinus};
 use gstdais::tilemix::{Border, Fit, Overlay, Pool, Source, Style, Tile, TileMixer};
 use gstdais::{BLOCK_SAMPLES, Block};
 
@@ -117,6 +117,10 @@ impl Source for Shown {
 fn mixing_and_queueing_sound_allocates_nothing() {
     let tone: Block = std::array::from_fn(|i| 0.9 * ((i / 2) as f32 * 0.07).sin());
     let mut mixer = MixMinus::new(10);
+    mixer.set_levelling(1, Some(DEFAULT_TARGET_LUFS));
+    mixer.set_ducks_others(0, true);
+    mixer.set_ducking(2, Some(Ducking::default()));
+    mixer.set_pan(3, 0.5);
     let mut queue = DriftQueue::default();
     let (mut programme, mut returns) = ([0.0; BLOCK_SAMPLES], [[0.0; BLOCK_SAMPLES]; 10]);
     let mut out = [0.0; BLOCK_SAMPLES];

@@ -14,6 +14,8 @@ struct Source {
     hz: f64,
     sent: usize,
     seed: u32,
+    period: Vec<f32>,
+    sound: Vec<f32>,
 }
 
 impl Source {
@@ -25,6 +27,8 @@ impl Source {
             hz: HZ,
             sent: 0,
             seed: 7,
+            period: Vec::new(),
+            sound: Vec::new(),
         }
     }
 
@@ -46,14 +50,16 @@ impl Source {
     }
 
     fn send(&mut self, frames: usize, queue: &mut DriftQueue) {
-        let sound: Vec<f32> = (self.sent..self.sent + frames)
-            .flat_map(|n| {
-                let x =
-                    (0.5 * (n as f64 * self.hz / 48_000.0 * std::f64::consts::TAU).sin()) as f32;
-                [x, x]
-            })
-            .collect();
-        queue.push(&sound);
+        self.sound.clear();
+        if self.period.is_empty() {
+            // All tones here have a whole number of periods in 240 samples.
+            let at = |n: usize| n as f64 * self.hz / 48_000.0 * std::f64::consts::TAU;
+            self.period
+                .extend((0..240).map(|n| (0.5 * at(n).sin()) as f32));
+        }
+        let period = self.period.iter().cycle().skip(self.sent % 240);
+        self.sound.extend(period.take(frames).flat_map(|x| [*x; 2]));
+        queue.push(&self.sound);
         self.sent += frames;
     }
 }
@@ -96,54 +102,68 @@ fn left(block: &Block) -> impl Iterator<Item = f64> + '_ {
     block.iter().step_by(2).map(|x| f64::from(*x))
 }
 
-#[test]
-fn two_clocks_300_ppm_apart_stay_together() {
-    for ppm in [300.0, -300.0] {
-        let mut queue = DriftQueue::default();
-        let mut source = Source::new(ppm, 20, 10.0);
-        let (mut due, mut out) = (20.0, [0.0; BLOCK_SAMPLES]);
-        let mut window = Vec::new();
-        // A quarter of an hour: uncorrected, 300 ppm would be 270 ms by then.
-        let blocks = 90_000;
-        let (mut off, mut worst) = (0.0_f64, f64::NEG_INFINITY);
-        for block in 0..blocks {
-            source.deliver(f64::from(block) * 10.0 + 5.0, &mut due, &mut queue);
-            let pulled = queue.pull(&mut out);
-            let stats = queue.stats();
-            if block > 100 {
-                assert_eq!(pulled, Pulled::Ok, "{ppm} ppm, block {block}: {stats:?}");
-            }
-            // The first minute brings the level from where the first packet left it.
-            if block > 6_000 {
-                off = off.max((stats.level_ms - 30.0).abs());
-                assert!(
-                    (stats.level_ms - 30.0).abs() < 2.5,
-                    "{ppm} ppm, block {block}: {stats:?}"
-                );
-                assert!(
-                    (stats.ppm - ppm).abs() < 250.0,
-                    "{ppm} ppm, block {block}: {stats:?}"
-                );
-            }
-            // A tenth of a second now and then: its frequency may change with the ratio, its shape may not.
-            if block % 6_000 >= 5_990 {
-                window.extend(left(&out));
-            }
-            if block % 6_000 == 5_999 {
-                let residual = residual_db(&window, HZ, 1.5e-3);
-                worst = worst.max(residual);
-                assert!(
-                    residual < -60.0,
-                    "{ppm} ppm, minute {}: {residual} dB",
-                    block / 6_000
-                );
-                window.clear();
-            }
-        }
+/// Two hours; uncorrected, 300 ppm would be 2.2 s by then.
+fn two_clocks_stay_together(ppm: f64) {
+    let mut queue = DriftQueue::default();
+    let mut source = Source::new(ppm, 20, 10.0);
+    let (mut due, mut out) = (20.0, [0.0; BLOCK_SAMPLES]);
+    let mut window = Vec::new();
+    let (mut off, mut worst, mut rough) = (0.0_f64, f64::NEG_INFINITY, 0.0_f32);
+    let mut last = [0.0_f32; 2];
+    for block in 0..720_000 {
+        source.deliver(f64::from(block) * 10.0 + 5.0, &mut due, &mut queue);
+        let pulled = queue.pull(&mut out);
         let stats = queue.stats();
-        assert_eq!((stats.underruns, stats.dropped_frames), (0, 0), "{ppm} ppm");
-        println!("{ppm} ppm: level at most {off:.2} ms off, residual at most {worst:.1} dB");
+        if block > 100 {
+            assert_eq!(pulled, Pulled::Ok, "{ppm} ppm, block {block}: {stats:?}");
+            // The greatest bend of the wave, in all blocks and over their joints: a step or a corner shows here.
+            let bend = |a: f32, b: f32, c: f32| (a - 2.0 * b + c).abs();
+            rough = rough.max(bend(last[0], last[1], out[0]));
+            rough = rough.max(bend(last[1], out[0], out[2]));
+            let bends = out[4..].iter().zip(&out[2..]).zip(&out);
+            rough = bends
+                .map(|((c, b), a)| bend(*a, *b, *c))
+                .fold(rough, |m, x| if x > m { x } else { m });
+        }
+        last = [out[BLOCK_SAMPLES - 4], out[BLOCK_SAMPLES - 2]];
+        // The first minute brings the level from where the first packet left it.
+        if block > 6_000 {
+            off = off.max((stats.level_ms - 30.0).abs());
+            assert!(off < 5.0, "{ppm} ppm, block {block}: {stats:?}");
+            assert!(
+                (stats.ppm - ppm).abs() < 250.0,
+                "{ppm} ppm, block {block}: {stats:?}"
+            );
+        }
+        // A tenth of a second now and then: its frequency may change with the ratio, its shape may not.
+        if block % 36_000 >= 35_990 {
+            window.extend(left(&out));
+        }
+        if block % 36_000 == 35_999 {
+            worst = worst.max(residual_db(&window, HZ, 1.5e-3));
+            assert!(worst < -60.0, "{ppm} ppm, block {block}: {worst} dB");
+            window.clear();
+        }
     }
+    let stats = queue.stats();
+    assert_eq!((stats.underruns, stats.dropped_frames), (0, 0), "{ppm} ppm");
+    // The sine's own bend at its top is 0.5 * (2 pi / 48)^2.
+    let own = 0.5 * (std::f32::consts::TAU / 48.0).powi(2);
+    assert!(rough < own * 1.02, "{ppm} ppm: {rough} against {own}");
+    println!(
+        "{ppm} ppm: level at most {off:.2} ms off, residual at most {worst:.1} dB, bend {:.4} of the sine's",
+        rough / own
+    );
+}
+
+#[test]
+fn a_clock_300_ppm_too_fast_stays_together_with_ours_for_two_hours() {
+    two_clocks_stay_together(300.0);
+}
+
+#[test]
+fn a_clock_300_ppm_too_slow_stays_together_with_ours_for_two_hours() {
+    two_clocks_stay_together(-300.0);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The GStreamer elements of the plugin `dais`.
 
+pub mod mixminus;
 pub mod read;
 mod samples;
 pub mod stamp;
@@ -13,6 +14,7 @@ pub use time_source::TimeSource;
 /// Registers all elements: called by GStreamer for the plugin, and through `gstdais::plugin_register_static` by programs
 /// that link this crate.
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
+    mixminus::register(plugin)?;
     read::register(plugin)?;
     stamp::register(plugin)?;
     tilemix::register(plugin)?;

@@ -1,0 +1,6 @@
+//! `daismixminus` from outside: cranked clock, no sleep.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod live;
+mod rig;
+mod waiting;

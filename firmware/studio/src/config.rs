@@ -93,6 +93,8 @@ pub struct MixConfig {
     pub engine: MixEngine,
     /// How long a tile takes to its new place when the layout changes; 0: it jumps.
     pub transition_ms: u32,
+    /// Whether guests are brought to -16 LUFS, slowly.
+    pub levelling: bool,
 }
 
 impl Default for MixConfig {
@@ -100,6 +102,7 @@ impl Default for MixConfig {
         MixConfig {
             engine: MixEngine::Dais,
             transition_ms: 200,
+            levelling: false,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use gst::ClockTime;
 use gstdais::drift::DEFAULT_TARGET_MS;
-use gstdais::mixminus::{LATENCY_FRAMES, MAX_INPUTS, MixMinus};
+use gstdais::mixminus::{DEFAULT_TARGET_LUFS, LATENCY_FRAMES, MAX_INPUTS, MixMinus};
 use gstdais::{BLOCK_SAMPLES, Block, RATE};
 
 use crate::api::{Event, Level, Source};
@@ -204,6 +204,8 @@ impl SoundMix {
                         .for_each(|c| c.input = None);
                     *input = Input::Free;
                     self.mixer.set_gain_db(n, 0.0);
+                    // What was learnt of a voice goes with it.
+                    self.mixer.set_levelling(n, None);
                 }
             }
         }
@@ -263,6 +265,9 @@ impl SoundMix {
             self.inputs[n] = Input::Taken(seat.source.clone());
             self.mixer.set_gain_db(n, seat.gain_db);
             self.mixer.set_mute(n, !seat.audible);
+            let levelled = self.shared.config.mix.levelling && seat.source != Source::Host;
+            let target = levelled.then_some(DEFAULT_TARGET_LUFS);
+            self.mixer.set_levelling(n, target);
         }
     }
 

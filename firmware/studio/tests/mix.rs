@@ -121,6 +121,22 @@ async fn each_source_is_seen_and_heard_in_its_own_seat_only() {
 }
 
 #[tokio::test]
+async fn a_soft_guest_is_levelled_if_the_settings_say_so() {
+    let mut settings = config();
+    settings.mix.levelling = true;
+    let show = Show::start(settings).await;
+    let _a = Guest::new(&show.studio, "a", Some(GREEN), 400.0);
+    let watcher = show.studio.shared().slots.add(session("watcher"));
+    let ear = Ear::new(&show, &watcher);
+    show.studio
+        .scene(scene(vec![seat(1, session("a"), quarter(1))]));
+    // -20 dBFS of a tone are about -20 LUFS: four dB to go, at two a second, once the meter has heard enough.
+    let level = level_db(&ear.second(6).await, 400.0);
+    assert!(level > -18.0, "the guest is still at {level:.1} dB");
+    show.studio.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_tile_moves_to_its_new_place_without_a_jump() {
     let mut settings = config();
     settings.mix.transition_ms = 400;

@@ -22,6 +22,8 @@ pub(crate) fn missing(factory: &str) -> StudioError {
         "webrtcbin" | "dtlssrtpenc" | "srtpenc" | "openh264enc" | "rtmp2sink" | "srtsink"
         | "mpegtsmux" | "h264parse" | "fdkaacenc" | "voaacenc" => "gstreamer1.0-plugins-bad",
         "aacparse" => "gstreamer1.0-plugins-good",
+        "glvideomixer" | "gldownload" => "gstreamer1.0-gl",
+        "vacompositor" | "vapostproc" => "gstreamer1.0-plugins-bad",
         _ => "gstreamer1.0-plugins-base",
     };
     StudioError::MissingElement {

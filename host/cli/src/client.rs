@@ -38,6 +38,8 @@ use crate::address::{Address, AddressError};
 
 /// How long a call waits for its reply, and how long the broker may keep the request: a later one must not act.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// A request or its answer can be lost where a broker restarts: without an answer for this long it is sent once more.
+const ASK_AGAIN: Duration = Duration::from_secs(3);
 /// How long the first connection may take, with its subscriptions.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -291,8 +293,8 @@ impl Client {
         ))
     }
 
-    /// Calls a method and waits for the reply. While the connection is being rebuilt, waits for that, within the same time;
-    /// and if the box says that these were too many requests, asks again when it said.
+    /// Calls a method and waits for the reply. While the connection is being rebuilt, waits for that, within the same time,
+    /// and asks again with the same id if the answer seems lost. If the box says that these were too many requests, asks again when it said.
     pub async fn call(&self, call: Call) -> Result<Value, CallError> {
         let method = call.method();
         let id = uuid::Uuid::new_v4().to_string();
@@ -305,7 +307,13 @@ impl Client {
         }
         let answered = async {
             loop {
-                let answer = self.exchange(method, &id, payload.clone()).await;
+                let exchange = self.exchange(method, &id, payload.clone());
+                // The box acts once on an id, and gives the same answer again.
+                let answer = match timeout(ASK_AGAIN, exchange).await {
+                    Ok(Err(CallError::Lost { .. })) if self.is_running() => continue,
+                    Ok(answer) => answer,
+                    Err(_) => continue,
+                };
                 let Some(pause) = answer.as_ref().err().and_then(CallError::retry_after) else {
                     return answer;
                 };
@@ -320,6 +328,11 @@ impl Client {
             }));
         lock(&self.inner.waiting).remove(&id);
         outcome
+    }
+
+    /// Whether the connection is there or is being built again.
+    fn is_running(&self) -> bool {
+        self.inner.connected.has_changed().is_ok()
     }
 
     /// [`Client::call`], with the result as its type.

@@ -338,6 +338,30 @@ async fn a_box_that_is_killed_comes_back_with_the_same_seats_and_a_recording_tha
     film::assert_no_gap(&files[0], "v", 1.5 / 15.0);
 }
 
+/// The seat is on disk before the reply says so: a power cut right after it takes nothing back.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accept_that_was_answered_survives_a_kill() {
+    let _stage = STAGE.lock().await;
+    let mut house = House::start(SMALL);
+    let mut console = house.console().await;
+    let credential = house.pair().await;
+    let _guests = house.guests(&console, &[]).await;
+    let user = console.until_pending(1).await.remove(0);
+    console.accept(&user).await;
+    house.kill();
+    house.restart();
+    let mut console = house.console_of(&credential).await;
+    let room = console
+        .until("the room", |heard| match heard {
+            dais_cli::client::Heard::Room(room) => Some(room.clone()),
+            _ => None,
+        })
+        .await;
+    let holders: Vec<&str> = room.guests.iter().map(|g| g.user_id.as_str()).collect();
+    assert_eq!(holders, [user.as_str()]);
+    console.until_seats("on_air", 1).await;
+}
+
 /// A box that was killed comes back, and its guests are on air again in their seats within their grace.
 async fn guests_survive(mut house: House) {
     let _stage = STAGE.lock().await;

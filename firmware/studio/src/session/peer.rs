@@ -120,8 +120,14 @@ impl Peer {
 
     fn listen(self: &Arc<Self>) {
         if let Some(bus) = self.pipeline.bus() {
-            let vitals = Arc::downgrade(&self.vitals);
+            let (vitals, pipeline) = (Arc::downgrade(&self.vitals), self.pipeline.downgrade());
             bus.set_sync_handler(move |_, message| {
+                // webrtcbin adds its transports late. Untold, rtpsession (1.26) makes no sender reports.
+                if matches!(message.view(), gst::MessageView::Latency(_))
+                    && let Some(pipeline) = pipeline.upgrade()
+                {
+                    pipeline.call_async(|pipeline| drop(pipeline.recalculate_latency()));
+                }
                 if let gst::MessageView::Error(error) = message.view()
                     && let Some(vitals) = vitals.upgrade()
                 {

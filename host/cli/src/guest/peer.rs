@@ -161,16 +161,23 @@ impl Peer {
                 }
             });
         if let Some(bus) = self.pipeline.bus() {
-            let to = tell.clone();
+            let (to, pipeline) = (tell.clone(), self.pipeline.downgrade());
             bus.set_sync_handler(move |_, message| {
-                if let gst::MessageView::Error(error) = message.view() {
-                    say(
+                match message.view() {
+                    gst::MessageView::Error(error) => say(
                         &to,
                         PeerEvent::Failed(format!(
                             "the guest's pipeline failed: {}",
                             error.error()
                         )),
-                    );
+                    ),
+                    // webrtcbin adds its transports late. Untold, rtpsession (1.26) makes no sender reports.
+                    gst::MessageView::Latency(_) => {
+                        if let Some(pipeline) = pipeline.upgrade() {
+                            pipeline.call_async(|pipeline| drop(pipeline.recalculate_latency()));
+                        }
+                    }
+                    _ => {}
                 }
                 gst::BusSyncReply::Drop
             });

@@ -128,7 +128,8 @@ async fn show(fps: u32) {
 async fn cost(house: &House, console: &mut Console, fps: u32) {
     let start = (Instant::now(), busy(house.pid()));
     let mut health: Option<dais_protocol::Health> = None;
-    let mut before: Option<dais_protocol::Health> = None;
+    let mut before: Option<(dais_protocol::Health, Instant)> = None;
+    let mut last = Instant::now();
     while start.0.elapsed() < SHOW {
         health = Some(
             console
@@ -138,14 +139,15 @@ async fn cost(house: &House, console: &mut Console, fps: u32) {
                 })
                 .await,
         );
-        before = before.or_else(|| health.clone());
+        last = Instant::now();
+        before = before.or_else(|| Some((health.clone()?, last)));
     }
-    let (health, before) = (health.unwrap(), before.unwrap());
+    let (health, (before, first)) = (health.unwrap(), before.unwrap());
     let cores = (busy(house.pid()) - start.1).as_secs_f64() / start.0.elapsed().as_secs_f64();
     println!(
         "ten-person show, 1080p{fps}, nine 640x360 guests: {cores:.2} cores, {} MB, {:.1} frames mixed a second",
         health.memory_bytes >> 20,
-        (health.frames - before.frames) as f64 / (SHOW.as_secs_f64() - 1.0)
+        (health.frames - before.frames) as f64 / (last - first).as_secs_f64()
     );
     for (stage, latency) in &health.latency {
         println!(

@@ -2,6 +2,8 @@
 //! stock elements: eleven `audiomixer`s, fed through tees and queues. Each side runs in a process of its own and counts that
 //! process's CPU time; both are fed by the same ready-made buffers of 10 ms, whose cost is shown and stays in both figures.
 
+mod measure;
+
 use std::process::Command;
 use std::sync::mpsc::channel;
 
@@ -11,14 +13,6 @@ const PEOPLE: usize = 10;
 const BLOCK: gst::ClockTime = gst::ClockTime::from_mseconds(10);
 /// What each run mixes, if DAIS_BENCH_SECONDS says nothing else.
 const SECONDS: u64 = 30;
-
-/// CPU seconds of this process, all threads, user and system.
-fn cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = after_name.split_whitespace().skip(11).take(2);
-    ticks.filter_map(|t| t.parse::<f64>().ok()).sum::<f64>() / 100.0
-}
 
 fn caps() -> gst::Caps {
     gst::Caps::builder("audio/x-raw")
@@ -154,10 +148,10 @@ fn side(name: &str, seconds: u64) -> Result<(), Box<dyn std::error::Error>> {
             gst::BusSyncReply::Drop
         });
     }
-    let before = cpu();
+    let before = measure::process_cpu().as_secs_f64();
     pipeline.set_state(gst::State::Playing)?;
     let well = ended.recv()?;
-    let used = cpu() - before;
+    let used = measure::process_cpu().as_secs_f64() - before;
     pipeline.set_state(gst::State::Null)?;
     assert!(well, "{name} failed");
     println!("{used}");

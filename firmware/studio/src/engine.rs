@@ -123,26 +123,11 @@ fn try_out(
     let background = Yuv::from_rgb(20, 60, 90);
     mixer.set_background(background);
     let sources: Vec<I420> = (0..20).map(reference_picture).collect();
-    let (columns, rows) = (4, 3);
-    let (w, h) = ((width / columns) & !1, (height / rows) & !1);
-    let tiles = |frame: usize| -> Vec<Tile<'_>> {
-        let tile = |n: usize| Tile {
-            id: n as u64,
-            frame: sources[(2 * n + frame) % sources.len()].as_ref(),
-            serial: frame as u64 + 1,
-            rect: Rect::new(
-                (n % columns * w) as i32,
-                (n / columns * h) as i32,
-                w as u32,
-                h as u32,
-            ),
-            z: 0,
-            fit: Fit::Cover,
-            dim: n == 9,
-            overlays: &[],
-            style: Style::default(),
-        };
-        (0..10).map(tile).collect()
+    let tiles = |frame: usize| {
+        let shown = std::array::from_fn(|n| &sources[(2 * n + frame) % sources.len()]);
+        let mut tiles = ten_tiles(shown, frame as u64 + 1, (width, height));
+        tiles[9].dim = true;
+        tiles
     };
     let mut out = I420::blank(width, height);
     let mut times = Vec::new();
@@ -172,6 +157,32 @@ fn try_out(
         ));
     }
     Ok((median, psnr, mixer))
+}
+
+/// Ten pictures as a grid of four by three places.
+pub(crate) fn ten_tiles(
+    pictures: [&I420; 10],
+    serial: u64,
+    (width, height): (usize, usize),
+) -> [Tile<'_>; 10] {
+    let (columns, rows) = (4, 3);
+    let (w, h) = ((width / columns) & !1, (height / rows) & !1);
+    std::array::from_fn(|n| Tile {
+        id: n as u64,
+        frame: pictures[n].as_ref(),
+        serial,
+        rect: Rect::new(
+            (n % columns * w) as i32,
+            (n / columns * h) as i32,
+            w as u32,
+            h as u32,
+        ),
+        z: 0,
+        fit: Fit::Cover,
+        dim: false,
+        overlays: &[],
+        style: Style::default(),
+    })
 }
 
 /// Soft waves, which every scaler keeps, another in each picture.

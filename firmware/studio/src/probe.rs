@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
-use gstdais::blend::{Rect, Yuv};
+use gstdais::blend::Yuv;
 use gstdais::frame::I420;
-use gstdais::tilemix::{Fit, Style, Tile, TileMixer};
+use gstdais::tilemix::TileMixer;
 use serde::Serialize;
 
 use crate::config::MixEngine;
 use crate::element::missing;
-use crate::engine::EngineReport;
+use crate::engine::{EngineReport, ten_tiles};
 use crate::error::StudioError;
 
 /// Frames that are encoded for a figure: two seconds of a 30 fps programme.
@@ -229,36 +229,14 @@ fn run(line: &str) -> Result<Duration, String> {
 }
 
 fn mix_ms() -> f64 {
-    let sources: Vec<I420> = (0..10u8)
-        .map(|n| I420::of_colour(1280, 720, Yuv::from_rgb(20 * n, 200 - 20 * n, 90)))
-        .collect();
+    let sources: [I420; 10] = std::array::from_fn(|n| {
+        let n = n as u8;
+        I420::of_colour(1280, 720, Yuv::from_rgb(20 * n, 200 - 20 * n, 90))
+    });
     let mut canvas = I420::blank(1920, 1080);
     let mut mixer = TileMixer::new(1920, 1080);
     let mut mix = |serial: u64| {
-        let tiles: Vec<Tile<'_>> = sources
-            .iter()
-            .enumerate()
-            .map(|(n, source)| {
-                let (column, row) = ((n % 4) as i32, (n / 4) as i32);
-                let rect = Rect {
-                    x: column * 480,
-                    y: row * 360,
-                    w: 480,
-                    h: 360,
-                };
-                Tile {
-                    id: n as u64,
-                    frame: source.as_ref(),
-                    serial,
-                    rect,
-                    z: 0,
-                    fit: Fit::Cover,
-                    dim: false,
-                    overlays: &[],
-                    style: Style::default(),
-                }
-            })
-            .collect();
+        let tiles = ten_tiles(sources.each_ref(), serial, (1920, 1080));
         mixer.mix(&mut canvas.as_mut(), &tiles);
     };
     mix(0);

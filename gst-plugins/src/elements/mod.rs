@@ -1,5 +1,6 @@
 //! The GStreamer elements of the plugin `dais`.
 
+mod filter;
 pub mod mixminus;
 pub mod read;
 mod samples;

@@ -326,12 +326,7 @@ async fn a_box_that_is_killed_comes_back_with_the_same_seats_and_a_recording_tha
     house.kill();
     house.restart();
     let mut console = house.console_of(&credential).await;
-    let room = console
-        .until("the room", |heard| match heard {
-            dais_cli::client::Heard::Room(room) => Some(room.clone()),
-            _ => None,
-        })
-        .await;
+    let room = console.room().await;
     assert_eq!(seats(&room), seats(&before));
     let files = house.recordings();
     assert_eq!(files.len(), 2, "the recording was not resumed: {files:?}");
@@ -351,12 +346,7 @@ async fn an_accept_that_was_answered_survives_a_kill() {
     house.kill();
     house.restart();
     let mut console = house.console_of(&credential).await;
-    let room = console
-        .until("the room", |heard| match heard {
-            dais_cli::client::Heard::Room(room) => Some(room.clone()),
-            _ => None,
-        })
-        .await;
+    let room = console.room().await;
     let holders: Vec<&str> = room.guests.iter().map(|g| g.user_id.as_str()).collect();
     assert_eq!(holders, [user.as_str()]);
     console.until_seats("on_air", 1).await;

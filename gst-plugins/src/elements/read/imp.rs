@@ -7,6 +7,7 @@ use gst_base::subclass::prelude::*;
 use gst_video::prelude::*;
 use gst_video::subclass::prelude::*;
 
+use crate::elements::filter;
 use crate::elements::time_source::{TimeSource, read_at};
 use crate::mark::{Luma, Mark, Reader, Sighting, Step, Tally};
 
@@ -148,10 +149,7 @@ impl Read {
     fn look(&self, frame: &gst_video::VideoFrameRef<&gst::BufferRef>) -> Option<gst::Structure> {
         let settings = self.settings();
         let element = self.obj();
-        let segment = element.segment();
-        let running_time = segment
-            .downcast_ref::<gst::ClockTime>()
-            .and_then(|s| s.to_running_time(frame.buffer().pts()));
+        let running_time = filter::running_time(&*element, frame.buffer());
         let now = read_at(settings.time_source, element.upcast_ref(), running_time);
         let stride = *frame.plane_stride().first()? as usize;
         let luma = Luma::new(
@@ -292,15 +290,7 @@ impl ElementImpl for Read {
             let caps = gst_video::VideoCapsBuilder::new()
                 .format_list([I420, Nv12, Yv12, Nv21, Y42b, Y444, Gray8])
                 .build();
-            [
-                ("src", gst::PadDirection::Src),
-                ("sink", gst::PadDirection::Sink),
-            ]
-            .into_iter()
-            .filter_map(|(name, direction)| {
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-            })
-            .collect()
+            filter::pad_templates(&caps)
         });
         &TEMPLATES
     }

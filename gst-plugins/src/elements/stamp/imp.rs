@@ -7,6 +7,7 @@ use gst_base::subclass::prelude::*;
 use gst_video::prelude::*;
 use gst_video::subclass::prelude::*;
 
+use crate::elements::filter;
 use crate::elements::time_source::{TimeSource, stamped};
 use crate::mark::{self, Mark, Place};
 
@@ -199,15 +200,7 @@ impl ElementImpl for Stamp {
             let caps = gst_video::VideoCapsBuilder::new()
                 .format_list([I420, Nv12, Yv12, Nv21])
                 .build();
-            [
-                ("src", gst::PadDirection::Src),
-                ("sink", gst::PadDirection::Sink),
-            ]
-            .into_iter()
-            .filter_map(|(name, direction)| {
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-            })
-            .collect()
+            filter::pad_templates(&caps)
         });
         &TEMPLATES
     }
@@ -251,10 +244,7 @@ impl VideoFilterImpl for Stamp {
             }
             return Ok(gst::FlowSuccess::Ok);
         };
-        let segment = element.segment();
-        let running_time = segment
-            .downcast_ref::<gst::ClockTime>()
-            .and_then(|s| s.to_running_time(frame.buffer().pts()));
+        let running_time = filter::running_time(&*element, frame.buffer());
         let time = stamped(settings.time_source, element.upcast_ref(), running_time);
         if time.is_none() {
             gst::debug!(CAT, imp = self, "frame {number} has no time, 0 is stamped");

@@ -5,6 +5,7 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
+use crate::elements::filter;
 use crate::elements::samples::{self, Shape};
 use crate::tone::{Ear, Heard};
 
@@ -82,18 +83,8 @@ impl ElementImpl for ToneRead {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let caps = samples::caps();
-            [
-                ("src", gst::PadDirection::Src),
-                ("sink", gst::PadDirection::Sink),
-            ]
-            .into_iter()
-            .filter_map(|(name, direction)| {
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-            })
-            .collect()
-        });
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
+            LazyLock::new(|| filter::pad_templates(&samples::caps()));
         &TEMPLATES
     }
 }
@@ -121,10 +112,7 @@ impl BaseTransformImpl for ToneRead {
         buffer: &gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let element = self.obj();
-        let segment = element.segment();
-        let running_time = segment
-            .downcast_ref::<gst::ClockTime>()
-            .and_then(|s| s.to_running_time(buffer.pts()));
+        let running_time = filter::running_time(&*element, buffer);
         let mut guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let state = guard.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         let jumped = match (state.now(), running_time) {

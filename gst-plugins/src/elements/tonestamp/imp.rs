@@ -5,6 +5,7 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
+use crate::elements::filter;
 use crate::elements::samples::{self, Shape};
 use crate::elements::time_source::{TimeSource, stamped};
 use crate::tone::Voice;
@@ -57,10 +58,7 @@ impl ToneStamp {
 
     fn time(&self, settings: &Settings, state: &mut State, buffer: &gst::BufferRef) -> Option<u64> {
         let element = self.obj();
-        let segment = element.segment();
-        let running_time = segment
-            .downcast_ref::<gst::ClockTime>()
-            .and_then(|s| s.to_running_time(buffer.pts()));
+        let running_time = filter::running_time(&*element, buffer);
         let time = stamped(settings.time_source, element.upcast_ref(), running_time)?;
         let Some(running_time) = running_time.filter(|_| settings.time_source == TimeSource::Now)
         else {
@@ -148,18 +146,8 @@ impl ElementImpl for ToneStamp {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let caps = samples::caps();
-            [
-                ("src", gst::PadDirection::Src),
-                ("sink", gst::PadDirection::Sink),
-            ]
-            .into_iter()
-            .filter_map(|(name, direction)| {
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-            })
-            .collect()
-        });
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
+            LazyLock::new(|| filter::pad_templates(&samples::caps()));
         &TEMPLATES
     }
 }

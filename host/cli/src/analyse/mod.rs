@@ -2,7 +2,6 @@
 //! repeated and late frames, each source's latency, and the offset between its picture and its sound.
 
 mod decode;
-mod loudness;
 mod marks;
 mod picture;
 mod report;

@@ -1,13 +1,13 @@
 //! What one sound stream is like: levels, silence, and the markers in it.
 
+use gstdais::loudness::{FLOOR_LUFS, Loudness};
 use gstdais::tone::Ear;
+use gstdais::{BLOCK_FRAMES, BLOCK_SAMPLES, Block};
 use serde::Serialize;
 
-use super::loudness::Loudness;
 use super::spans::{Spans, Watch};
 
 pub const RATE: f64 = 48_000.0;
-const BLOCK: usize = 480;
 /// RMS of 10 ms below this is silence.
 const SILENCE_DB: f64 = -60.0;
 const LEAST_SILENCE_S: f64 = 0.5;
@@ -40,6 +40,8 @@ pub struct Sound {
     ear_samples: u64,
     mono: Vec<f32>,
     loudness: Loudness,
+    /// The 10 ms that `loudness` is fed with next. A mono sound has one channel of energy, so its right side is silent.
+    block: Box<Block>,
     peak: f32,
     clipped: u64,
     energy: f64,
@@ -59,6 +61,7 @@ impl Sound {
             ear_samples: 0,
             mono: Vec::new(),
             loudness: Loudness::default(),
+            block: Box::new([0.0; BLOCK_SAMPLES]),
             peak: 0.0,
             clipped: 0,
             energy: 0.0,
@@ -83,7 +86,8 @@ impl Sound {
         self.mono.clear();
         let mut frames = 0usize;
         for frame in samples.chunks_exact(self.channels) {
-            self.loudness.push(frame);
+            self.block[2 * self.in_block..][..2].fill(0.0);
+            self.block[2 * self.in_block..][..frame.len()].copy_from_slice(frame);
             let mut sum = 0.0;
             for sample in frame {
                 self.peak = self.peak.max(sample.abs());
@@ -94,10 +98,11 @@ impl Sound {
             self.mono.push(sum / self.channels as f32);
             frames += 1;
             self.in_block += 1;
-            if self.in_block == BLOCK {
-                let power = self.energy / (BLOCK * self.channels) as f64;
+            if self.in_block == BLOCK_FRAMES {
+                self.loudness.feed(&self.block);
+                let power = self.energy / (BLOCK_FRAMES * self.channels) as f64;
                 let silent = 10.0 * power.max(1e-12).log10() < SILENCE_DB;
-                let block_from = at + (frames as f64 - BLOCK as f64) / RATE;
+                let block_from = at + (frames as f64 - BLOCK_FRAMES as f64) / RATE;
                 self.silence.see(block_from, silent);
                 (self.energy, self.in_block) = (0.0, 0);
             }
@@ -116,9 +121,43 @@ impl Sound {
     pub fn levels(self) -> Levels {
         Levels {
             peak_db: (self.peak > 0.0).then(|| 20.0 * f64::from(self.peak).log10()),
-            loudness_lufs: self.loudness.integrated(),
+            loudness_lufs: Some(self.loudness.integrated())
+                .filter(|lufs| *lufs > FLOOR_LUFS)
+                .map(f64::from),
             silence: self.silence.end(self.end),
             clipped_samples: self.clipped,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn loudness(samples: &[f32], channels: usize) -> Option<f64> {
+        let mut sound = Sound::new();
+        sound.push(samples, channels, Some(0.0));
+        sound.levels().loudness_lufs
+    }
+
+    /// The first two cases of EBU Tech 3341.
+    #[test]
+    fn the_reference_tones_have_their_loudness() {
+        for level in [-23.0f64, -33.0] {
+            let amplitude = 10f64.powf(level / 20.0);
+            let tone = |i: i32| {
+                let turns = f64::from(i) * 1000.0 / RATE;
+                (amplitude * (turns * std::f64::consts::TAU).sin()) as f32
+            };
+            let stereo: Vec<f32> = (0..48_000 * 20).flat_map(|i| [tone(i); 2]).collect();
+            let got = loudness(&stereo, 2).unwrap();
+            assert!((got - level).abs() < 0.1, "{got}");
+            // One channel has half the energy.
+            let mono: Vec<f32> = (0..48_000 * 20).map(tone).collect();
+            let got = loudness(&mono, 1).unwrap();
+            assert!((got - (level - 3.01)).abs() < 0.1, "{got}");
+        }
+        assert_eq!(loudness(&vec![0.0; 48_000], 1), None);
     }
 }

@@ -296,6 +296,15 @@ impl Console {
         .await
     }
 
+    /// The next snapshot of the room.
+    pub async fn room(&mut self) -> dais_protocol::RoomSnapshot {
+        self.until("the room", |heard| match heard {
+            Heard::Room(room) => Some(room.clone()),
+            _ => None,
+        })
+        .await
+    }
+
     /// Until the recording that was stopped is whole.
     pub async fn until_recorded(&mut self) {
         self.until("the end of the recording", |heard| match heard {

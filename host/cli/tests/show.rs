@@ -227,10 +227,11 @@ async fn nine_guests_are_on_air_and_nobody_hears_themself() {
         guests.until(&format!("view of {speaker}, who speaks alone"), |line| {
             let tone = &line["tone"];
             match (line["guest"].as_u64()? == speaker, loud) {
-                // The first second may hold the end of what the one before said.
+                // A tone is told of the last whole second, which may have ended nearly a second ago: only the third since the
+                // speaker is heard began surely after the others were muted. The end of their tones is heard at all pitches.
                 (true, Some(_)) => {
                     seconds_alone += 1;
-                    own = (seconds_alone == 2).then(|| tone["own_db"].as_f64().unwrap_or(-120.0));
+                    own = (seconds_alone == 3).then(|| tone["own_db"].as_f64().unwrap_or(-120.0));
                 }
                 (false, None) if tone["other_hz"] == hz && tone["other_db"].as_f64()? > -20.0 => {
                     loud = tone["other_db"].as_f64()

@@ -21,5 +21,7 @@ pub mod http;
 pub mod journal;
 pub mod machine;
 pub mod media;
+
 pub mod start;
 pub mod store;
+pub mod tls;

@@ -194,4 +194,3 @@ fn set_aside(path: &PathBuf) -> Result<(), TlsError> {
         source,
     })
 }
-

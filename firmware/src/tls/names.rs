@@ -125,7 +125,9 @@ fn is_host_name(name: &str) -> bool {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
     let digits_only = name.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     name.len() <= 253 && name.split('.').all(is_label) && !digits_only

@@ -97,12 +97,10 @@ fn the_key_of_a_stolen_box_vouches_for_nothing_outside_a_local_network() {
     let issuer = Issuer::from_ca_cert_der(&issuer_der, &key).unwrap();
     let forge = |name: &str| {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params
-            .subject_alt_names
-            .push(match name.parse::<IpAddr>() {
-                Ok(ip) => SanType::IpAddress(ip),
-                Err(_) => SanType::DnsName(name.try_into().unwrap()),
-            });
+        params.subject_alt_names.push(match name.parse::<IpAddr>() {
+            Ok(ip) => SanType::IpAddress(ip),
+            Err(_) => SanType::DnsName(name.try_into().unwrap()),
+        });
         let own = KeyPair::generate().unwrap();
         let forged = params.signed_by(&own, &issuer).unwrap();
         judge(

@@ -4,7 +4,7 @@
 //! from the network later or never. So a certificate is made for the box's own time where that can be, and for the time at
 //! which the firmware was built where the clock is behind even that. It is made anew when the clock has learnt better.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const DAY: u64 = 86_400;
 /// The box's clock may be ahead of a phone's.
@@ -29,10 +29,6 @@ fn built() -> u64 {
 
 pub fn unix(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs())
-}
-
-pub fn system_time(unix: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(unix)
 }
 
 /// The box's time, unless it is known to be wrong.
@@ -61,7 +57,13 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    fn system_time(unix: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(unix)
+    }
 
     fn days(n: u64) -> SystemTime {
         system_time(built() + n * DAY)

@@ -2,11 +2,12 @@
 //! journal and the clients. One task owns all of this; everything else sends it messages.
 
 mod calls;
+mod hosts;
 mod media;
 mod picture;
 mod vitals;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::control::{Control, Envelope, FAREWELL, Received};
 use crate::destinations::{Changed, Destinations};
 use crate::journal::{Journal, JournalError};
 use crate::media::{Done, Signals};
+use crate::reach::Reach;
 use media::Owner;
 use vitals::Vitals;
 
@@ -40,8 +42,8 @@ pub struct Parts {
     pub broker: Arc<dyn Broker>,
     pub book: Arc<Book>,
     pub health: watch::Sender<Option<Health>>,
-    /// The origin that invites name.
-    pub origin: String,
+    /// Says which origin invites name.
+    pub reach: Reach,
     /// Whether programme frames leave the encoder.
     pub moving: watch::Sender<bool>,
 }
@@ -64,7 +66,7 @@ pub struct Appliance {
     destinations: Destinations,
     broker: Arc<dyn Broker>,
     book: Arc<Book>,
-    origin: String,
+    reach: Reach,
     vitals: Vitals,
     /// Every media session, and whose it is.
     sessions: HashMap<String, Owner>,
@@ -77,6 +79,8 @@ pub struct Appliance {
     taken_over: HashMap<Id, u64>,
     /// Guests whose last connection ended, and when: what they sent may be still to come.
     departed: HashMap<Id, u64>,
+    /// Ids of the consoles that are connected.
+    consoles: HashSet<String>,
 }
 
 /// `expires_in_ms` in `pending` is true when it is published; a console that connects later reads it at most this old.
@@ -129,7 +133,7 @@ impl Appliance {
             broker,
             book,
             health,
-            origin,
+            reach,
             moving,
         } = parts;
         Self {
@@ -144,13 +148,14 @@ impl Appliance {
             destinations,
             broker,
             book,
-            origin,
+            reach,
             sessions: HashMap::new(),
             wants: HashMap::new(),
             speaking: HashMap::new(),
             shown: 0,
             taken_over: HashMap::new(),
             departed: HashMap::new(),
+            consoles: HashSet::new(),
         }
     }
 
@@ -221,6 +226,7 @@ impl Appliance {
         let now = self.clock.now_ms();
         self.taken_over.retain(|_, at| *at + WILL_MS > now);
         self.departed.retain(|_, at| *at + WILL_MS > now);
+        self.on_host_presence(change);
         match change {
             Presence::Arrived(who) => {
                 let Some(Caller::Guest(user)) = caller(who) else {

@@ -229,6 +229,20 @@ impl Book {
         })
     }
 
+    /// Every paired console.
+    pub fn hosts(&self) -> Vec<(Id, Name)> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let hosts = state.hosts.iter();
+        hosts
+            .map(|(id, entry)| (id.clone(), entry.name.clone()))
+            .collect()
+    }
+
+    /// Ends a console's credential; the broker must be told too. Whether there was such a console.
+    pub fn unpair(&self, host: &Id) -> Result<bool, BookError> {
+        self.change(|state, _| Ok(state.hosts.remove(host).is_some()))
+    }
+
     pub fn name_of(&self, who: &Identity) -> Option<Name> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         state
@@ -417,6 +431,23 @@ mod tests {
             None
         );
         assert_eq!(book.authenticate("box", guest.password.as_bytes()), None);
+    }
+
+    #[test]
+    fn an_unpaired_console_is_gone_after_a_restart_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = book(folder.path());
+        let lost = first.pair(first.pairing_code(), name()).unwrap();
+        let kept = first.pair(first.pairing_code(), name()).unwrap();
+        assert_eq!(first.hosts().len(), 2);
+        assert!(first.unpair(&lost.id).unwrap());
+        assert!(!first.unpair(&lost.id).unwrap());
+        for book in [&first, &book(folder.path())] {
+            let login = |a: &Admission| book.authenticate(&a.who.username(), a.password.as_bytes());
+            assert_eq!(login(&lost), None);
+            assert_eq!(login(&kept), Some(kept.who.clone()));
+            assert_eq!(book.hosts(), [(kept.id.clone(), name())]);
+        }
     }
 
     #[test]

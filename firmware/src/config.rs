@@ -12,12 +12,15 @@ use dais_studio::config::{
 };
 use serde::Deserialize;
 
+use crate::tls::{self, Fault, Leaf, Own};
+
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     #[serde(rename = "box")]
     pub identity: BoxConfig,
     pub http: HttpConfig,
+    pub https: HttpsConfig,
     pub mqtt: MqttConfig,
     pub broker: BrokerConfig,
     pub room: RoomConfig,
@@ -44,6 +47,17 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// The origin that invites name, where it differs from what the box can know: behind a proxy, say.
     pub public_url: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpsConfig {
+    pub enabled: bool,
+    /// Left out: the address of [`HttpConfig::listen`] with port 443, or 8443 where the system does not give that.
+    pub listen: Option<SocketAddr>,
+    /// A certificate of the studio's own, in place of one by the box's authority.
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -117,6 +131,44 @@ impl Default for HttpConfig {
         Self {
             listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
             public_url: None,
+        }
+    }
+}
+
+impl Default for HttpsConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: None,
+            certificate: None,
+            key: None,
+        }
+    }
+}
+
+impl HttpsConfig {
+    /// The files of the studio's own certificate.
+    pub fn own(&self) -> Option<Own> {
+        Some(Own {
+            certificate: self.certificate.clone()?,
+            key: self.key.clone()?,
+        })
+    }
+
+    /// What is wrong with them now: they may come later, or be renewed while the box runs.
+    fn check_files(&self) -> Result<(), (&'static str, String)> {
+        let Some(own) = self.own() else { return Ok(()) };
+        let leaf = Leaf::load(&own.certificate, &own.key).map_err(|fault| match fault {
+            Fault::Certificate(why) => ("https.certificate", why),
+            Fault::Key(why) => ("https.key", why),
+        })?;
+        let now = tls::known(std::time::SystemTime::now());
+        match now.and_then(|now| leaf.time_fault(now)) {
+            Some(why) => Err((
+                "https.certificate",
+                format!("{}: {why}", own.certificate.display()),
+            )),
+            None => Ok(()),
         }
     }
 }
@@ -201,6 +253,21 @@ impl Config {
         Self::parse(path, &text)
     }
 
+    /// [`Config::load`], and looks at the files that it names.
+    pub fn load_with_files(path: &Path) -> Result<Self, ConfigError> {
+        let config = Self::load(path)?;
+        config.https.check_files().map_err(|(key, why)| {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            ConfigError::Mistake {
+                path: path.into(),
+                line: line_of_key(&text, key),
+                key: Key(Some(key.to_owned())),
+                why,
+            }
+        })?;
+        Ok(config)
+    }
+
     /// Parses and checks; `path` is only named in errors.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let mistake = |line, key, why: String| ConfigError::Mistake {
@@ -257,6 +324,25 @@ impl Config {
                 "http.public_url",
                 format!("\"{url}\" does not begin with http:// or https://"),
             ));
+        }
+        match (&self.https.certificate, &self.https.key) {
+            (Some(_), None) => {
+                return Err(("https.certificate", "name its key too, in https.key".into()));
+            }
+            (None, Some(_)) => {
+                return Err((
+                    "https.key",
+                    "name its certificate too, in https.certificate".into(),
+                ));
+            }
+            // Invites must name what the certificate is for, and the box has no way to know which of its names that is.
+            (Some(_), Some(_)) if self.http.public_url.is_none() => {
+                return Err((
+                    "https.certificate",
+                    "say in http.public_url which address the certificate is for, like \"https://studio.example\"".into(),
+                ));
+            }
+            _ => {}
         }
         if !(1..=16).contains(&self.outputs.max_outputs) {
             return Err((
@@ -367,6 +453,8 @@ mod tests {
             whole.broker.url.is_some()
                 && !whole.ice.turn.is_empty()
                 && whole.http.public_url.is_some()
+                && whole.https.listen.is_some()
+                && whole.https.own().is_some()
         );
     }
 
@@ -399,6 +487,30 @@ mod tests {
         assert!(fps.starts_with("dais.toml:3: programme.fps: "), "{fps}");
         let broker = complaint("[broker]\nmode = \"external\"\n");
         assert!(broker.starts_with("dais.toml:2: broker.mode: "), "{broker}");
+    }
+
+    #[test]
+    fn a_certificate_of_ones_own_needs_its_key_and_its_address() {
+        let alone = complaint("[https]\ncertificate = \"c\"\n");
+        assert!(
+            alone.starts_with("dais.toml:2: https.certificate: "),
+            "{alone}"
+        );
+        let key = complaint("[https]\n\nkey = \"k\"\n");
+        assert!(key.starts_with("dais.toml:3: https.key: "), "{key}");
+        let both = complaint("[https]\ncertificate = \"c\"\nkey = \"k\"\n");
+        assert!(both.contains("http.public_url"), "{both}");
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_there_is_named_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dais.toml");
+        std::fs::write(&path, "[http]\npublic_url = \"https://x\"\n[https]\nkey = \"/none/k\"\ncertificate = \"/none/c\"\n").unwrap();
+        Config::load(&path).unwrap();
+        let missing = Config::load_with_files(&path).unwrap_err().to_string();
+        let wanted = format!("{}:5: https.certificate: /none/c", path.display());
+        assert!(missing.starts_with(&wanted), "{missing}");
     }
 
     #[test]

@@ -21,5 +21,8 @@ pub mod http;
 pub mod journal;
 pub mod machine;
 pub mod media;
+pub mod reach;
+
 pub mod start;
 pub mod store;
+pub mod tls;

@@ -42,7 +42,12 @@ fn main() -> ExitCode {
         eprintln!("Name the settings with --config FILE.");
         return ExitCode::from(2);
     };
-    let config = match Config::load(&path) {
+    let loaded = if arguments.check {
+        Config::load_with_files(&path)
+    } else {
+        Config::load(&path)
+    };
+    let config = match loaded {
         Ok(config) => config,
         Err(error) => {
             eprintln!("{error}");

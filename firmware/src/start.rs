@@ -1,7 +1,7 @@
 //! Starts a box from its settings, in the order in which the parts need each other, and runs it until it is told to stop.
 
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dais_broker::{
@@ -21,9 +21,11 @@ use crate::clock::Clock;
 use crate::config::{self, BrokerMode, Config};
 use crate::control::Control;
 use crate::destinations::Destinations;
-use crate::http::{self, Door};
+use crate::http::{self, Door, Listeners};
 use crate::journal::{Journal, JournalError};
+use crate::reach::Reach;
 use crate::store::{Store, StoreError};
+use crate::tls::{Certificates, TlsError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -49,6 +51,15 @@ pub enum StartError {
         bind: SocketAddr,
         source: std::io::Error,
     },
+    #[error(
+        "The web door cannot listen on {bind} for https://: {source}. Choose another [https] listen (port 0 takes a free one; below 1024 the service needs CAP_NET_BIND_SERVICE) or stop what uses it."
+    )]
+    Https {
+        bind: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("{path} cannot be read: {source}. It is named in [broker] password_file.")]
     Password {
         path: std::path::PathBuf,
@@ -91,11 +102,24 @@ pub async fn run(
         bind: config.http.listen,
         source,
     })?;
-    let origin = config
-        .http
-        .public_url
-        .clone()
-        .map_or_else(|| origin(web), |url| url.trim_end_matches('/').to_owned());
+    let https = https_listener(&config, web.ip()).await?;
+    let https_at = https.as_ref().and_then(|https| https.local_addr().ok());
+    let reach = Reach::new(
+        &config.identity.id,
+        web,
+        https_at,
+        config.http.public_url.as_deref(),
+    );
+    let (root, https) = match https {
+        Some(listener) => {
+            let (certificates, tls) =
+                Certificates::open(&data, &config.identity.id, config.https.own())?;
+            tokio::spawn(certificates.keep());
+            (tls.root, Some((listener, tls.server)))
+        }
+        None => (None, None),
+    };
+    tokio::spawn(reach.clone().keep());
 
     let (studio_out, studio_events) = mpsc::unbounded_channel();
     let studio_config = config.studio();
@@ -122,31 +146,47 @@ pub async fn run(
         health,
         moving: moving.clone(),
         sockets: Arc::new(Semaphore::new(config.mqtt.max_connections)),
+        reach: reach.clone(),
+        root: root.clone(),
+        hall: Arc::default(),
+    };
+    let listeners = Listeners {
+        http: listener,
+        https,
     };
     // The web door stays open until the box has said good-bye: consoles hear it through there.
-    let mut serving = tokio::spawn(http::serve(listener, door));
+    let mut serving = tokio::spawn(http::serve(listeners, door));
 
     let mqtt_url = format!(
         "mqtt://{}:{}",
         broker.endpoint().host,
         broker.endpoint().port
     );
-    let line = serde_json::json!({"event": "ready", "http": origin, "mqtt": mqtt_url, "box": config.identity.id, "pairing_code": book.pairing_code()});
-    tracing::info!(%origin, mqtt = mqtt_url, "the doors are open");
-    // The pairing code is for whoever stands at the box: on its standard output, never in its log.
-    let for_people = format!(
-        "The companion is at {origin}, and pairs with the code {}.",
-        book.pairing_code()
+    let root = root.map(|root| root.fingerprint());
+    tracing::info!(
+        http = reach.programs(),
+        https = reach.https(),
+        mqtt = mqtt_url,
+        root,
+        "the doors are open"
     );
+    let announcement = Announcement {
+        reach: reach.clone(),
+        mqtt: mqtt_url,
+        box_id: config.identity.id.clone(),
+        pairing_code: book.pairing_code().to_owned(),
+        fingerprint: root,
+    };
     tokio::spawn(async move {
         let mut moving = moving;
         if moving.wait_for(|moving| *moving).await.is_ok() {
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-            let _ = if announce {
-                writeln!(std::io::stdout(), "{line}")
+            let said = if announce {
+                announcement.line()
             } else {
-                writeln!(std::io::stdout(), "{for_people}")
+                announcement.words()
             };
+            let _ = writeln!(std::io::stdout(), "{said}");
         }
     });
 
@@ -162,7 +202,7 @@ pub async fn run(
         broker: broker.clone(),
         book,
         health: health_out,
-        origin,
+        reach,
         moving: moving_out,
     };
     let inbox = Inbox {
@@ -297,26 +337,76 @@ fn link(
     }))
 }
 
-/// The origin under which phones and this machine reach the box.
-fn origin(web: SocketAddr) -> String {
-    let host = match web.ip() {
-        // Browsers give camera and microphone to localhost without a certificate.
-        ip if ip.is_loopback() => "localhost".to_owned(),
-        ip if ip.is_unspecified() => lan_address().map_or("localhost".into(), |ip| ip.to_string()),
-        IpAddr::V6(ip) => format!("[{ip}]"),
-        ip => ip.to_string(),
-    };
-    format!("http://{host}:{}", web.port())
+/// The port that browsers take by themselves, and the one where the system gives that to root alone.
+const HTTPS_PORTS: [u16; 2] = [443, 8443];
+
+/// `None` where https:// is switched off, or no usual port is to be had: a box without it is still good for its own machine.
+async fn https_listener(
+    config: &Config,
+    web: std::net::IpAddr,
+) -> Result<Option<TcpListener>, StartError> {
+    if !config.https.enabled {
+        return Ok(None);
+    }
+    if let Some(bind) = config.https.listen {
+        let listener = TcpListener::bind(bind).await;
+        return listener
+            .map(Some)
+            .map_err(|source| StartError::Https { bind, source });
+    }
+    for port in HTTPS_PORTS {
+        match TcpListener::bind((web, port)).await {
+            Ok(listener) => return Ok(Some(listener)),
+            Err(error) => tracing::info!(port, %error, "this port is not to be had for https://"),
+        }
+    }
+    tracing::error!(
+        "there is no https://, so phones get no camera here: name a free port in [https] listen"
+    );
+    Ok(None)
 }
 
-/// The address that this machine would send from. Connecting a UDP socket sends nothing; the target is a documentation
-/// address (RFC 5737).
-fn lan_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
-    socket.connect(("192.0.2.1", 9)).ok()?;
-    socket
-        .local_addr()
-        .ok()
-        .map(|address| address.ip())
-        .filter(|ip| !ip.is_unspecified())
+/// What the box says on its standard output, once. The pairing code is for whoever stands at the box: it is never in the log.
+struct Announcement {
+    reach: Reach,
+    mqtt: String,
+    box_id: Id,
+    pairing_code: String,
+    fingerprint: Option<String>,
+}
+
+impl Announcement {
+    fn line(&self) -> String {
+        serde_json::json!({
+            "event": "ready",
+            "http": self.reach.programs(),
+            "https": self.reach.https(),
+            "mqtt": self.mqtt,
+            "box": self.box_id,
+            "pairing_code": self.pairing_code,
+            "trust": self.trust(),
+            "ca_sha256": self.fingerprint,
+        })
+        .to_string()
+    }
+
+    /// With a certificate of the studio's own there is nothing to install.
+    fn trust(&self) -> Option<String> {
+        self.fingerprint.as_ref()?;
+        self.reach.trust()
+    }
+
+    fn words(&self) -> String {
+        let mut words = format!(
+            "The companion is at {}, and pairs with the code {}.",
+            self.reach.people(),
+            self.pairing_code
+        );
+        if let (Some(trust), Some(fingerprint)) = (self.trust(), &self.fingerprint) {
+            words += &format!(
+                "\nA phone that was never here opens {trust} first. The certificate there must show the SHA-256 fingerprint\n{fingerprint}"
+            );
+        }
+        words
+    }
 }

@@ -58,28 +58,36 @@ impl Store {
         }
     }
 
-    /// Writes beside the old file, syncs, and puts the new one in its place.
+    /// As [`replace`] does.
     pub fn save<T: Serialize>(&self, value: &T) -> Result<(), StoreError> {
-        self.try_save(value).map_err(|source| StoreError::Write {
+        let written = serde_json::to_vec(value)
+            .map_err(io::Error::from)
+            .and_then(|bytes| replace(&self.path, &bytes));
+        written.map_err(|source| StoreError::Write {
             path: self.path.clone(),
             source,
         })
     }
+}
 
-    fn try_save<T: Serialize>(&self, value: &T) -> io::Result<()> {
-        let beside = self.path.with_extension("new");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)?;
-        file.write_all(&serde_json::to_vec(value)?)?;
-        file.sync_data()?;
-        fs::rename(&beside, &self.path)?;
-        // The name itself is on the disk only when its folder is.
-        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_data()
+/// Writes beside the old file, syncs, and puts the new one in its place. Only the box may read it.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    // One that was left by a power cut may have been made with other rights.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
     }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    fs::rename(&beside, path)?;
+    // The name itself is on the disk only when its folder is.
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_data()
 }
 
 #[cfg(test)]

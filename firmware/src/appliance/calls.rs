@@ -115,7 +115,7 @@ impl Appliance {
                 .invite(p.uses.map(Uses::get), p.ttl_s.map(TtlS::get))
             {
                 Ok(invite) => as_json(Invite {
-                    url: format!("{}/join?invite={invite}", self.origin),
+                    url: format!("{}/join?invite={invite}", self.reach.people()),
                     invite,
                 }),
                 Err(error) => Err(unavailable(&error)),
@@ -128,6 +128,8 @@ impl Appliance {
                 )),
                 Err(error) => Err(unavailable(&error)),
             },
+            Call::RoomHosts(_) => as_json(self.paired_hosts()),
+            Call::HostUnpair(p) => self.unpair(&to.from, &p.user_id).map(|()| json!({})),
             Call::OutputStart(p) => self
                 .destinations
                 .start(p, now)
@@ -181,6 +183,6 @@ fn as_json(result: impl Serialize) -> Result<Value, RpcError> {
     })
 }
 
-fn unavailable(error: &BookError) -> RpcError {
+pub(super) fn unavailable(error: &BookError) -> RpcError {
     RpcError::new(Reason::Unavailable, error.to_string())
 }

@@ -19,7 +19,7 @@ type Float = Gauge<f64, AtomicU64>;
 
 pub async fn metrics(State(door): State<Door>) -> Response {
     let health = door.health.borrow().clone();
-    let Some(text) = health.and_then(|health| render(&health).ok()) else {
+    let Some(text) = health.and_then(|health| render(&health, door.hall.turned_away()).ok()) else {
         return (
             StatusCode::SERVICE_UNAVAILABLE,
             "nothing was measured yet\n",
@@ -36,7 +36,7 @@ pub async fn metrics(State(door): State<Door>) -> Response {
         .into_response()
 }
 
-fn render(health: &Health) -> Result<String, std::fmt::Error> {
+fn render(health: &Health, turned_away: u64) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix("dais");
     let mut gauge = |name: &str, help: &str, value: f64| {
         let gauge = Float::default();
@@ -88,6 +88,10 @@ fn render(health: &Health) -> Result<String, std::fmt::Error> {
             .get_or_create(&vec![("place".into(), place.clone())])
             .inc_by(*count);
     }
+    // Only a box under attack or with a flood of guests counts here.
+    dropped
+        .get_or_create(&vec![("place".into(), "connections".into())])
+        .inc_by(turned_away);
     registry.register("dropped", "What was dropped, by place", dropped);
     let latency = Family::<Labels, Float>::default();
     for (stage, value) in &health.latency {

@@ -8,6 +8,12 @@ use rust_embed::RustEmbed;
 #[folder = "$OUT_DIR/companion"]
 struct Companion;
 
+/// A page with placeholders.
+pub fn text(name: &str) -> Option<String> {
+    let file = Companion::get(name)?;
+    String::from_utf8(file.data.into_owned()).ok()
+}
+
 pub async fn page(uri: Uri) -> Response {
     let path = match uri.path() {
         "/" => "index.html",

@@ -40,6 +40,9 @@ pub struct DevArgs {
     /// The companion's port; 0 takes a free one. 8080, or a free one if it is in use
     #[arg(long, value_name = "N")]
     pub http_port: Option<u16>,
+    /// The port of https://; 0 takes a free one. 8443, or a free one if it is in use or --http-port is 0
+    #[arg(long, value_name = "N")]
+    pub https_port: Option<u16>,
     /// The MQTT port; 0 takes a free one. 1883, or a free one if it is in use
     #[arg(long, value_name = "N")]
     pub mqtt_port: Option<u16>,
@@ -94,6 +97,15 @@ pub struct Announced {
     #[serde(rename = "box")]
     pub box_id: dais_protocol::Id,
     pub pairing_code: String,
+    /// The same pages by `https://`.
+    #[serde(default)]
+    pub https: Option<String>,
+    /// Where a phone in the network gets the certificate that it must trust.
+    #[serde(default)]
+    pub trust: Option<String>,
+    /// The fingerprint of that certificate.
+    #[serde(default)]
+    pub ca_sha256: Option<String>,
 }
 
 /// All that a person or a program needs to use the box.
@@ -115,6 +127,8 @@ impl Ready {
             "invite_url": self.invite_url,
             "data": self.data,
             "pairing_code": self.announced.pairing_code,
+            "https": self.announced.https,
+            "ca_file": self.announced.ca_sha256.as_ref().map(|_| self.data.join("tls/ca.pem")),
         })
         .to_string()
     }
@@ -189,7 +203,7 @@ async fn live(daisd: &mut Daisd, args: &DevArgs, data: &Path) -> Result<(), DevE
     let _ = if args.json {
         writeln!(stdout, "{}", ready.line())
     } else {
-        write!(stdout, "{}", screen::text(&ready, args.lan))
+        write!(stdout, "{}", screen::text(&ready))
     };
     let _ = stdout.flush();
     Err(DevError::Died(daisd.ended().await))

@@ -179,6 +179,10 @@ pub enum HostCommand {
     Revoke { invite: Token },
     /// Ends a guest's seat, media, session and credential at once
     Ban { user: Id },
+    /// Every paired console
+    Consoles,
+    /// Ends a console's credential, preview and session at once
+    Unpair { user: Id },
     /// Records the programme
     #[command(subcommand)]
     Record(OnOff),
@@ -448,6 +452,8 @@ fn task(command: &HostCommand) -> Result<Task, HostError> {
         HostCommand::Invite { uses, ttl } => Call::InviteCreate(InviteCreate { uses, ttl_s: ttl }),
         HostCommand::Revoke { invite } => Call::InviteRevoke(InviteRevoke { invite }),
         HostCommand::Ban { user } => Call::GuestBan(of(&user)),
+        HostCommand::Consoles => Call::RoomHosts(Empty {}),
+        HostCommand::Unpair { user } => Call::HostUnpair(of(&user)),
         HostCommand::Record(OnOff::Start) => Call::RecordStart(Empty {}),
         HostCommand::Record(OnOff::Stop) => Call::RecordStop(Empty {}),
         HostCommand::Output(OutputCommand::Start {

@@ -22,6 +22,9 @@ export interface Ready {
   invite_url: string;
   data: string;
   pairing_code: string;
+  https: string;
+  /** The box's certificate authority, in PEM. */
+  ca_file: string;
 }
 
 export class Box {
@@ -78,12 +81,17 @@ function chromiumPath(): string {
   return found;
 }
 
-/** `camera`: a film (.y4m or .mjpeg) that every page's camera shows, in place of Chromium's own test picture. */
-export async function browse(camera?: string): Promise<Browser> {
+/**
+ * `camera`: a film (.y4m or .mjpeg) that every page's camera shows, in place of Chromium's own test picture. `network`: which
+ * names lead where, and the home folder with the certificates that this browser trusts.
+ */
+export async function browse(camera?: string, network: { rules?: string; home?: string } = {}): Promise<Browser> {
   const root = process.getuid?.() === 0;
   return chromium.launch({
     executablePath: chromiumPath(),
+    ...(network.home ? { env: { ...process.env, HOME: network.home } as Record<string, string> } : {}),
     args: [
+      ...(network.rules ? [`--host-resolver-rules=${network.rules}`] : []),
       ...(root ? ["--no-sandbox"] : []),
       // Neither side gathers 127.0.0.1 by itself.
       "--allow-loopback-in-peer-connection",

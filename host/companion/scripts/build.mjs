@@ -12,7 +12,9 @@ const dist = path.join(root, "dist");
 const FIRST_LOAD_LIMIT = 200_000;
 
 /** page file → entry script */
-const pages = { "index.html": "host", "join.html": "guest", "watch.html": "watch" };
+const pages = { "index.html": "host", "join.html": "guest", "watch.html": "watch", "ca.html": "ca", "ca.zh.html": "ca" };
+/** Its entry script, where that is no main.tsx */
+const plain = { ca: "src/ca/main.ts" };
 
 await rm(dist, { recursive: true, force: true });
 await mkdir(dist, { recursive: true });
@@ -23,6 +25,7 @@ const result = await build({
     host: "src/host/main.tsx",
     guest: "src/guest/main.tsx",
     watch: "src/watch/main.tsx",
+    ca: "src/ca/main.ts",
     style: "src/style.css",
   },
   outdir: "dist/assets",
@@ -65,7 +68,7 @@ const url = (file) => "/" + path.posix.relative("dist", file);
 const size = async (file) => gzipSync(await readFile(path.join(root, file))).length;
 
 for (const [page, name] of Object.entries(pages)) {
-  const scripts = [...closure(outputOf(`src/${name}/main.tsx`))];
+  const scripts = [...closure(outputOf(plain[name] ?? `src/${name}/main.tsx`))];
   const preload = scripts.slice(1).map((s) => `<link rel="modulepreload" href="${url(s)}">`).join("\n    ");
   const template = await readFile(path.join(root, "pages", page), "utf8");
   const html = template
@@ -82,7 +85,7 @@ for (const [page, name] of Object.entries(pages)) {
 
 for (const page of Object.keys(pages)) {
   const html = await readFile(path.join(dist, page), "utf8");
-  const outside = html.match(/(?:src|href)="(?!\/|data:|#)[^"]*"/);
+  const outside = html.match(/(?:src|href)="(?!\/|data:|#|{{secure}}\/")[^"]*"/);
   if (outside) throw new Error(`${page} refers to something outside the box: ${outside[0]}`);
 }
 for (const file of await readdir(path.join(dist, "assets"))) {

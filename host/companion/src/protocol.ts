@@ -165,6 +165,8 @@ export interface Methods {
   "seat.lock": [{ seat: number; locked: boolean }, Nothing];
   "room.set": [{ title?: string; accepting?: boolean; max_guests?: number }, Nothing];
   "room.people": [Nothing, People];
+  "room.hosts": [Nothing, PairedHosts];
+  "host.unpair": [{ user_id: string }, Nothing];
   "host.set": [{ audio_muted?: boolean; video_muted?: boolean; name?: string }, Nothing];
   "layout.set": [{ layout: Layout }, Nothing];
   "invite.create": [{ uses?: number; ttl_s?: number }, { url: string; invite: string }];
@@ -180,6 +182,10 @@ export interface Person {
   user_id: string;
   name: string;
   state: PersonState;
+}
+
+export interface PairedHosts {
+  hosts: { user_id: string; name: string; connected?: boolean }[];
 }
 
 export interface People {

@@ -80,7 +80,9 @@ methods! {
     Hosts "seat.lock" SeatLock(SeatLock) -> Empty;
     Hosts "room.set" RoomSet(RoomSet) -> Empty;
     Hosts "room.people" RoomPeople(Empty) -> People;
+    Hosts "room.hosts" RoomHosts(Empty) -> PairedHosts;
     Hosts "host.set" HostSet(HostSet) -> Empty;
+    Hosts "host.unpair" HostUnpair(OfUser) -> Empty;
     Hosts "layout.set" LayoutSet(LayoutSet) -> Empty;
     Hosts "invite.create" InviteCreate(InviteCreate) -> Invite;
     Hosts "invite.revoke" InviteRevoke(InviteRevoke) -> Empty;
@@ -242,6 +244,15 @@ results! {
     People { people: Vec<Person> }
     /// Someone with a live session.
     Person { user_id: Id, name: Name, state: PersonState }
+    PairedHosts { hosts: Vec<PairedHost> }
+    /// A console with a credential.
+    PairedHost {
+        user_id: Id,
+        name: Name,
+        /// Left out where the box cannot know: an external broker does not tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        connected: Option<bool>,
+    }
     OutputStarted { output_id: Token }
     Recording { file: String }
 }

@@ -3,55 +3,45 @@
 use std::fmt::Write;
 
 use qrcode::{QrCode, render::unicode::Dense1x2};
-use url::Url;
 
 use super::Ready;
 
-/// Where everything is, and a QR code that opens the companion and pairs it.
-pub fn text(ready: &Ready, lan: bool) -> String {
-    let http = ready.announced.http.trim_end_matches('/');
-    let pairing = format!("{http}/#pair={}", ready.announced.pairing_code);
+/// Where everything is, and a QR code that opens the companion and pairs it: on this machine, or on a phone in its network.
+pub fn text(ready: &Ready) -> String {
+    let announced = &ready.announced;
+    let with_code = |url: &str| format!("{url}#pair={}", announced.pairing_code);
+    let pairing = with_code(&format!("{}/", announced.http.trim_end_matches('/')));
     let mut text = String::from("\nDais is up, and its programme is moving.\n\n");
     let mut line = |name: &str, value: &str| {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {name:<14}{value}");
     };
     line("Console", &pairing);
-    line("Pairing code", &ready.announced.pairing_code);
+    if let Some(https) = &announced.https {
+        line("By https", &format!("{https}/"));
+    }
+    line("Pairing code", &announced.pairing_code);
     line("Invite", &ready.invite_url);
     line("Watch", &ready.invite_url.replacen("/join?", "/watch?", 1));
-    line("MQTT", &ready.announced.mqtt);
+    line("MQTT", &announced.mqtt);
     line("Data", &ready.data.display().to_string());
-    if lan {
-        for origin in in_the_lan(http) {
-            line("In the network", &origin);
+    let opened = match (&announced.trust, &announced.ca_sha256) {
+        (Some(trust), Some(fingerprint)) => {
+            line("New phones", trust);
+            line("", &format!("and compare SHA-256 {fingerprint}"));
+            with_code(trust)
         }
-    }
-    if let Some(code) = qr(&pairing) {
+        _ => pairing,
+    };
+    if let Some(code) = qr(&opened) {
         let _ = write!(text, "\n{code}\n");
     }
-    text.push_str("\nThe code opens the console. Ctrl-C ends the box.\n");
+    text.push_str(if opened.contains("/ca#") {
+        "\nThe code opens the console on a phone that trusts this box, and says to a new one how to. Ctrl-C ends the box.\n"
+    } else {
+        "\nThe code opens the console. Ctrl-C ends the box; with --lan phones reach it.\n"
+    });
     text
-}
-
-/// The origin under each address of this machine that another one can reach.
-fn in_the_lan(http: &str) -> Vec<String> {
-    let Ok(origin) = Url::parse(http) else {
-        return Vec::new();
-    };
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    let addresses = interfaces
-        .iter()
-        .filter(|interface| !interface.is_loopback())
-        .map(if_addrs::Interface::ip);
-    let origins = addresses
-        .filter(std::net::IpAddr::is_ipv4)
-        .filter_map(|address| {
-            let mut origin = origin.clone();
-            origin.set_ip_host(address).ok()?;
-            Some(origin.origin().ascii_serialization())
-        });
-    origins.collect()
 }
 
 /// Light modules are drawn and dark ones left out: a terminal is dark, and a code with the colours swapped is not read by every phone.
@@ -83,7 +73,7 @@ mod tests {
             invite_url: "http://localhost:8080/join?invite=abc".into(),
             data: "/tmp/d".into(),
         };
-        let shown = text(&ready, true);
+        let shown = text(&ready);
         for part in [
             "http://localhost:8080/#pair=042137",
             "http://localhost:8080/join?invite=abc",
@@ -98,5 +88,32 @@ mod tests {
             line["host"],
             json!({"user_id": "a", "username": "host-a", "password": "hush"})
         );
+        assert_eq!(line["http"], "http://localhost:8080");
+    }
+
+    #[test]
+    fn a_phone_in_the_network_is_sent_to_the_page_that_makes_it_trust_the_box() {
+        let ready = Ready {
+            announced: serde_json::from_value(json!({"http": "http://localhost:8080", "https": "https://10.0.0.5:8443", "trust": "http://10.0.0.5:8080/ca",
+                "ca_sha256": "3F:A2", "mqtt": "mqtt://127.0.0.1:1883", "box": "dev", "pairing_code": "042137"}))
+            .unwrap(),
+            host: serde_json::from_value(json!({"user_id": "a", "username": "host-a", "password": "hush", "box": "dev"})).unwrap(),
+            invite_url: "https://10.0.0.5:8443/join?invite=abc".into(),
+            data: "/tmp/d".into(),
+        };
+        let shown = text(&ready);
+        for part in [
+            "https://10.0.0.5:8443/",
+            "http://10.0.0.5:8080/ca",
+            "3F:A2",
+            "http://localhost:8080/#pair=042137",
+        ] {
+            assert!(shown.contains(part), "{part} is missing in {shown}");
+        }
+        let code = qr("http://10.0.0.5:8080/ca#pair=042137").unwrap();
+        assert!(shown.contains(&code), "another code in {shown}");
+        let line: serde_json::Value = serde_json::from_str(&ready.line()).unwrap();
+        assert_eq!(line["http"], "http://localhost:8080");
+        assert_eq!(line["ca_file"], "/tmp/d/tls/ca.pem");
     }
 }

@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use super::DevArgs;
 
 const HTTP_PORT: u16 = 8080;
+const HTTPS_PORT: u16 = 8443;
 const MQTT_PORT: u16 = 1883;
 
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +80,8 @@ fn own(args: &DevArgs, data: &Path) -> Table {
         )
     };
     let text = |text: String| Value::String(text);
+    // Who takes any port for the one, as tests do, means both.
+    let https_port = args.https_port.or(args.http_port.filter(|port| *port == 0));
     let sections = [
         (
             "box",
@@ -90,6 +93,10 @@ fn own(args: &DevArgs, data: &Path) -> Table {
         (
             "http",
             vec![("listen", text(listen(args.http_port, HTTP_PORT)))],
+        ),
+        (
+            "https",
+            vec![("listen", text(listen(https_port, HTTPS_PORT)))],
         ),
         (
             "mqtt",
@@ -173,6 +180,11 @@ mod tests {
         assert_eq!(
             written(&["--lan", "--http-port", "0"])["http"]["listen"].as_str(),
             Some("0.0.0.0:0")
+        );
+        assert_eq!(settings["https"]["listen"].as_str(), Some("127.0.0.1:0"));
+        assert_eq!(
+            written(&["--lan", "--https-port", "9443"])["https"]["listen"].as_str(),
+            Some("0.0.0.0:9443")
         );
     }
 

@@ -44,6 +44,18 @@ pub fn result(method: &str, result: &Value) -> String {
                 text(&person["name"])
             )
         }),
+        "room.hosts" => lines(&result["hosts"], "no console is paired", |host| {
+            let connected = match host["connected"].as_bool() {
+                Some(true) => "connected",
+                Some(false) => "away",
+                None => "",
+            };
+            format!(
+                "{:<18}{connected:<14}{}",
+                text(&host["user_id"]),
+                text(&host["name"])
+            )
+        }),
         "invite.create" => text(&result["url"]),
         _ => match members(result) {
             told if told.is_empty() => "done".into(),

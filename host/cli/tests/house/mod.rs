@@ -28,24 +28,33 @@ pub struct House {
     pub data: TempDir,
     daisd: Child,
     pub http: String,
+    pub https: Option<String>,
     pub mqtt: String,
     pub code: String,
+    web: String,
     settings: String,
     broker: Option<mosquitto::Mosquitto>,
 }
 
 impl House {
-    /// `settings` are TOML sections beside `[box]`, `[http]`, `[mqtt]` and `[ice]`.
+    /// `settings` are TOML sections beside `[box]`, `[http]`, `[mqtt]` and `[ice]`; without `[https]` it takes a free port.
     pub fn start(settings: &str) -> Self {
+        Self::start_as("", settings)
+    }
+
+    /// With more keys for `[http]`.
+    pub fn start_as(web: &str, settings: &str) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let (daisd, said) = launch(data.path(), settings, [0, 0]);
+        let (daisd, said) = launch(data.path(), web, settings, [0, 0]);
         let text = |key: &str| said[key].as_str().unwrap().to_owned();
         Self {
             http: text("http"),
+            https: said["https"].as_str().map(ToOwned::to_owned),
             mqtt: text("mqtt"),
             code: text("pairing_code"),
             daisd,
             data,
+            web: web.to_owned(),
             settings: settings.to_owned(),
             broker: None,
         }
@@ -67,9 +76,10 @@ impl House {
     pub fn restart(&mut self) {
         let port = |url: &str| url.rsplit(':').next().unwrap().parse().unwrap();
         let ports = [port(&self.http), port(&self.mqtt)];
-        let (daisd, said) = launch(self.data.path(), &self.settings, ports);
+        let (daisd, said) = launch(self.data.path(), &self.web, &self.settings, ports);
         self.daisd = daisd;
         let text = |key: &str| said[key].as_str().unwrap().to_owned();
+        self.https = said["https"].as_str().map(ToOwned::to_owned);
         (self.http, self.mqtt, self.code) = (text("http"), text("mqtt"), text("pairing_code"));
     }
 
@@ -181,10 +191,15 @@ fn daisd() -> PathBuf {
     path
 }
 
-fn launch(data: &Path, settings: &str, [web, mqtt]: [u16; 2]) -> (Child, Value) {
+fn launch(data: &Path, more: &str, settings: &str, [web, mqtt]: [u16; 2]) -> (Child, Value) {
     let file = data.join("dais.toml");
+    let https = if settings.contains("[https]") {
+        ""
+    } else {
+        "[https]\nlisten = \"127.0.0.1:0\"\n"
+    };
     let house = format!(
-        "[box]\nid = \"dev\"\ndata_dir = {data:?}\n[http]\nlisten = \"127.0.0.1:{web}\"\n[mqtt]\nlisten = \"127.0.0.1:{mqtt}\"\n[ice]\nloopback = true\n{settings}"
+        "[box]\nid = \"dev\"\ndata_dir = {data:?}\n[http]\nlisten = \"127.0.0.1:{web}\"\n{more}[mqtt]\nlisten = \"127.0.0.1:{mqtt}\"\n[ice]\nloopback = true\n{https}{settings}"
     );
     fs::write(&file, house).unwrap();
     let log = fs::OpenOptions::new()

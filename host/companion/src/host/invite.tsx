@@ -42,6 +42,11 @@ export function Invite({ show }: { show: Console }) {
               <span>{t.inviteLink}</span>
               <input readOnly value={url.value} onFocus={(e) => e.currentTarget.select()} />
             </label>
+            <p class="hint">
+              <a href="/ca" target="_blank" rel="noreferrer">
+                {t.trustFirst}
+              </a>
+            </p>
             <div class="actions">
               <button type="button" class="primary" onClick={() => void copy(url.value ?? "")}>
                 {copied.value ? t.copied : t.copy}

@@ -166,6 +166,7 @@ export const en = {
   invite: "Invite",
   inviteTitle: "Invitation",
   inviteLead: "Send this link to your guests, or let them scan the code.",
+  trustFirst: "A phone warns of this link? Make it trust this box first",
   inviteLink: "Invitation link",
   qrOf: (url: string) => `QR code of ${url}`,
   room: "Show",

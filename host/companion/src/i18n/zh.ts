@@ -158,6 +158,7 @@ export const zh: Messages = {
   invite: "邀请",
   inviteTitle: "邀请",
   inviteLead: "把此链接发给嘉宾，或让他们扫描二维码。",
+  trustFirst: "手机打开链接时有警告？请先让它信任这台主机",
   inviteLink: "邀请链接",
   qrOf: (url) => `${url} 的二维码`,
   room: "节目",

@@ -61,6 +61,12 @@ pub const CALLS: &[(&str, &str, &str)] = &[
         r#"{"audio_muted":true,"name":"Studio A"}"#,
         "{}",
     ),
+    (
+        "room.hosts",
+        "{}",
+        r#"{"hosts":[{"user_id":"c1","name":"Anna's phone","connected":true}]}"#,
+    ),
+    ("host.unpair", r#"{"user_id":"c1"}"#, "{}"),
     ("layout.set", r#"{"layout":"side-by-side"}"#, "{}"),
     (
         "invite.create",

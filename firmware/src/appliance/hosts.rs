@@ -1,0 +1,73 @@
+//! Paired consoles: who they are, and how one is sent away for good.
+
+use std::time::Duration;
+
+use dais_protocol::{Id, PairedHost, PairedHosts, RpcError};
+use dais_room::access::{Identity, Role};
+
+use super::Appliance;
+use super::calls::unavailable;
+use crate::book::Presence;
+use crate::config::BrokerMode;
+
+/// A console that unpairs itself hears the answer first. What is queued for it is out of a local network's sockets by then;
+/// its credential has ended before.
+const LAST_WORD: Duration = Duration::from_millis(200);
+
+impl Appliance {
+    /// Keeps who is connected, as far as the broker tells.
+    pub(super) fn on_host_presence(&mut self, change: &Presence) {
+        match change {
+            Presence::Arrived(who) if who.role == Role::Host => {
+                self.consoles.insert(who.id.clone());
+            }
+            Presence::Departed(who) if who.role == Role::Host => {
+                self.consoles.remove(&who.id);
+            }
+            _ => {}
+        }
+    }
+
+    /// `room.hosts`
+    pub(super) fn paired_hosts(&self) -> PairedHosts {
+        let told = self.config.broker.mode == BrokerMode::Embedded;
+        let hosts = self.book.hosts().into_iter();
+        PairedHosts {
+            hosts: hosts
+                .map(|(user_id, name)| PairedHost {
+                    connected: told.then(|| self.consoles.contains(user_id.as_str())),
+                    user_id,
+                    name,
+                })
+                .collect(),
+        }
+    }
+
+    /// `host.unpair`: credential, preview and MQTT session end at once.
+    pub(super) fn unpair(&mut self, by: &Identity, user: &Id) -> Result<(), RpcError> {
+        let known = self.book.unpair(user).map_err(|e| unavailable(&e))?;
+        if !known {
+            return Err(RpcError::bad_param(
+                "user_id",
+                "there is no such console, or it was unpaired already",
+            ));
+        }
+        let who = Identity {
+            role: Role::Host,
+            id: user.to_string(),
+        };
+        tracing::info!(%who, %by, "unpaired");
+        self.stop_watching(&who);
+        let own = *by == who;
+        let broker = self.broker.clone();
+        tokio::spawn(async move {
+            if own {
+                tokio::time::sleep(LAST_WORD).await;
+            }
+            if let Err(error) = broker.revoke(&who).await {
+                tracing::error!(%error, %who, "an unpaired console's connection could not be ended");
+            }
+        });
+        Ok(())
+    }
+}

@@ -15,12 +15,15 @@ CHROMIUM ?= $(shell ls -d /usr/bin/chromium /usr/bin/google-chrome "$$HOME"/.cac
 export CHROMIUM
 
 .PHONY: help run test bench vm-test deps deps-run deps-test companion build test-companion test-rust test-browser browser
+.PHONY: image bundle image-test vm-torture image-torture deps-image
 
 help:
 	@echo 'make run       a whole box on this PC with test sources: installs what is missing, builds, runs (options for it: ARGS="--http-port 8080")'
 	@echo 'make test      installs what is missing, then every test: companion, Rust, browser, and real capture in a virtual machine'
 	@echo 'make vm-test   only the last of these: a V4L2 camera and an ALSA microphone in a virtual machine'
 	@echo 'make bench     what the box costs and how fast it is on this machine'
+	@echo 'make image BOARD=qemu-x86    a flashable image of a board of board/profiles; make bundle BOARD=… also its signed update'
+	@echo 'make image-test              starts, updates and power cuts of the virtual PC'"'"'s image (minutes; vm-torture: hours)'
 	@echo 'make deps      only installs what all these need'
 
 run: deps-run build
@@ -35,9 +38,25 @@ bench: deps-run $(companion)/dist
 vm-test: deps-test build
 	time board/vm/test $(binaries)
 
+# Images of boards, board/README.md. BOARD is a file of board/profiles.
+BOARD ?= qemu-x86
+image: deps-image $(companion)/dist
+	board/image/daisd $(BOARD) | { read -r folder && time board/image/build $(BOARD) "$$folder"; }
+
+bundle: image
+	board/image/bundle $(BOARD)
+
+image-test: deps-test deps-image build
+	time board/image/test $(binaries)
+
+image-torture: deps-test deps-image build
+	time board/image/test --cuts 50 $(binaries)
+
+vm-torture: image-torture
+
 deps: deps-test
 
-deps-run deps-test: deps-%:
+deps-run deps-test deps-image: deps-%:
 	@board/deps $*
 
 companion: $(companion)/dist

@@ -1,0 +1,183 @@
+//! The boards of `board/profiles`: each file is whole, and the settings that a new box gets from it are settings.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use daisd::config::Config;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Profile {
+    name: String,
+    /// What was tried on the board itself, and what was not: neither may be left out.
+    proven: String,
+    unproven: String,
+    #[allow(dead_code, reason = "any value is right")]
+    wireless: bool,
+    debian: Debian,
+    boot: Boot,
+    partitions: Partitions,
+    service: Service,
+    encoders: Encoders,
+    settings: Settings,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Debian {
+    architecture: String,
+    components: Vec<String>,
+    packages: Vec<String>,
+    initrd: String,
+    modules: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Boot {
+    method: String,
+    firmware: String,
+    consoles: Vec<String>,
+    arguments: String,
+    files: Vec<BootFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BootFile {
+    from: Option<String>,
+    text: Option<String>,
+    to: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Partitions {
+    boot_mib: u32,
+    slot_mib: u32,
+    data_mib: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Service {
+    start_s: u32,
+    trial_s: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Encoders {
+    ladder: Vec<Rung>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rung {
+    element: String,
+    #[allow(dead_code, reason = "an element may need none")]
+    settings: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    text: String,
+}
+
+fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../board/profiles");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_board_is_whole_and_its_settings_pass_the_check() {
+    for path in files() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let profile: Profile =
+            toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let right = |what: &str, holds: bool| assert!(holds, "{}: {what}", path.display());
+        right("name", !profile.name.is_empty());
+        right("proven", !profile.proven.is_empty());
+        right("unproven", !profile.unproven.is_empty());
+        let debian = &profile.debian;
+        right(
+            "debian.architecture",
+            ["amd64", "arm64"].contains(&debian.architecture.as_str()),
+        );
+        right(
+            "debian.components",
+            debian.components.first().is_some_and(|main| main == "main"),
+        );
+        let kernel = |package: &String| package.starts_with("linux-image-");
+        right("a kernel", debian.packages.iter().any(kernel));
+        right(
+            "debian.initrd",
+            ["list", "most"].contains(&debian.initrd.as_str()),
+        );
+        // Without it the initrd cannot mount a slot.
+        right(
+            "debian.modules",
+            debian.modules.iter().any(|module| module == "squashfs"),
+        );
+        right("boot.method", profile.boot.method == "systemd-boot");
+        right("boot.firmware", !profile.boot.firmware.is_empty());
+        right("boot.consoles", !profile.boot.consoles.is_empty());
+        right(
+            "boot.arguments: root and slot are not the board's to say",
+            !profile.boot.arguments.contains("root=")
+                && !profile.boot.arguments.contains("rauc.slot"),
+        );
+        for file in &profile.boot.files {
+            right(
+                "boot.files: from or text",
+                file.from.is_some() != file.text.is_some(),
+            );
+            right("boot.files: to", !file.to.is_empty());
+        }
+        // Two kernels with their initrds; a root of Debian; what a first boot writes before it has grown.
+        right("partitions.boot_mib", profile.partitions.boot_mib >= 64);
+        right("partitions.slot_mib", profile.partitions.slot_mib >= 512);
+        right("partitions.data_mib", profile.partitions.data_mib >= 32);
+        right(
+            "service: a trial that ends before its first start may",
+            profile.service.start_s >= 30 && profile.service.trial_s >= 120,
+        );
+        // Hardware is chosen by trying: below it there is always software.
+        let software = |rung: &Rung| ["x264enc", "openh264enc"].contains(&rung.element.as_str());
+        right(
+            "encoders.ladder",
+            profile.encoders.ladder.last().is_some_and(software),
+        );
+        if let Err(error) = Config::parse(&path, &profile.settings.text) {
+            panic!("the settings of {}: {error}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_promised_boards_are_there() {
+    let there: BTreeSet<String> = files()
+        .iter()
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    for board in [
+        "imx8mp",
+        "intel-n100",
+        "qemu-arm64",
+        "qemu-x86",
+        "raspberry-pi-4",
+        "raspberry-pi-5",
+        "rock-5b",
+    ] {
+        assert!(there.contains(board), "{board} is gone from {there:?}");
+    }
+}

@@ -14,12 +14,13 @@ cargo_flags := $(if $(CI),--locked)
 CHROMIUM ?= $(shell ls -d /usr/bin/chromium /usr/bin/google-chrome "$$HOME"/.cache/ms-playwright/chromium-*/chrome-linux*/chrome 2>/dev/null | head -n 1)
 export CHROMIUM
 
-.PHONY: help run test bench vm-test deps deps-run deps-test companion build test-companion test-rust test-browser browser
+.PHONY: help run test bench vm-test vm-torture deps deps-run deps-test companion build test-companion test-rust test-browser browser
 
 help:
 	@echo 'make run       a whole box on this PC with test sources: installs what is missing, builds, runs (options for it: ARGS="--http-port 8080")'
 	@echo 'make test      installs what is missing, then every test: companion, Rust, browser, and real capture in a virtual machine'
 	@echo 'make vm-test   only the last of these: a V4L2 camera and an ALSA microphone in a virtual machine'
+	@echo 'make vm-torture  cables pulled 20 times and clocks that drift for half an hour, in the virtual machine'
 	@echo 'make bench     what the box costs and how fast it is on this machine'
 	@echo 'make deps      only installs what all these need'
 
@@ -34,6 +35,12 @@ bench: deps-run $(companion)/dist
 
 vm-test: deps-test build
 	time board/vm/test $(binaries)
+	time board/vm/faults $(binaries)
+
+# The long forms of what vm-test does three times; hours of it, emulated. What was seen is in board/README.md.
+vm-torture: deps-test build
+	time board/vm/faults $(binaries) 20 300 1800 2000
+	time board/vm/faults $(binaries) 20 -300 1800 2000
 
 deps: deps-test
 

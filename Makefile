@@ -14,8 +14,8 @@ cargo_flags := $(if $(CI),--locked)
 CHROMIUM ?= $(shell ls -d /usr/bin/chromium /usr/bin/google-chrome "$$HOME"/.cache/ms-playwright/chromium-*/chrome-linux*/chrome 2>/dev/null | head -n 1)
 export CHROMIUM
 
-.PHONY: help run test bench vm-test deps deps-run deps-test companion build test-companion test-rust test-browser browser
-.PHONY: image bundle image-test vm-torture image-torture deps-image
+.PHONY: help run test bench vm-test vm-torture deps deps-run deps-test companion build test-companion test-rust test-browser browser
+.PHONY: image bundle image-test image-torture deps-image
 
 help:
 	@echo 'make run       a whole box on this PC with test sources: installs what is missing, builds, runs (options for it: ARGS="--http-port 8080")'
@@ -23,7 +23,8 @@ help:
 	@echo 'make vm-test   only the last of these: a V4L2 camera and an ALSA microphone in a virtual machine'
 	@echo 'make bench     what the box costs and how fast it is on this machine'
 	@echo 'make image BOARD=qemu-x86    a flashable image of a board of board/profiles; make bundle BOARD=… also its signed update'
-	@echo 'make image-test              starts, updates and power cuts of the virtual PC'"'"'s image (minutes; vm-torture: hours)'
+	@echo 'make image-test              starts, updates and power cuts of the virtual PC'"'"'s image'
+	@echo 'make vm-torture              the long forms: 20 pulled cables, clocks that drift for half an hour, 50 power cuts (hours)'
 	@echo 'make deps      only installs what all these need'
 
 run: deps-run build
@@ -37,6 +38,12 @@ bench: deps-run $(companion)/dist
 
 vm-test: deps-test build
 	time board/vm/test $(binaries)
+	time board/vm/faults $(binaries)
+
+# The long forms of what vm-test does three times; hours of it, emulated. What was seen is in board/README.md.
+vm-torture: deps-test build image-torture
+	time board/vm/faults $(binaries) 20 300 1800 2000
+	time board/vm/faults $(binaries) 20 -300 1800 2000
 
 # Images of boards, board/README.md. BOARD is a file of board/profiles.
 BOARD ?= qemu-x86
@@ -51,8 +58,6 @@ image-test: deps-test deps-image build
 
 image-torture: deps-test deps-image build
 	time board/image/test --cuts 50 $(binaries)
-
-vm-torture: image-torture
 
 deps: deps-test
 

@@ -47,3 +47,44 @@ colour() {
 either_colour() {
   colour "$1" "$2" "$3" "$5" "$6" "$7" || colour "$1" "$2" "$4" "$5" "$6" "$7"
 }
+
+# heard FILE HZ NOT_HZ: the sound is around HZ, and what is around NOT_HZ is at least 20 dB below that
+heard() {
+  local hz level levels=()
+  for hz in "$2" "$3"; do
+    level=$(ffmpeg -v info -i "$1" -map a:0 -af "bandpass=f=$hz:width_type=h:width=60,bandpass=f=$hz:width_type=h:width=60,volumedetect" -f null - 2>&1 |
+      awk '/mean_volume/ {print $5}')
+    levels+=("$level")
+  done
+  echo "  around $2 Hz ${levels[0]} dB, around $3 Hz ${levels[1]} dB"
+  awk -v a="${levels[0]}" -v b="${levels[1]}" 'BEGIN { exit !(a > -60 && a - b > 20) }'
+}
+
+# returns FILE COUNT MAX_MS: lines "KIND MS", so many, none longer
+returns() {
+  awk -v want="$2" -v limit="$3" '{ ms = $NF; kind = $0; sub(/ [0-9]+$/, "", kind); n[kind]++; sum[kind] += ms; if (ms > max[kind]) max[kind] = ms; if (ms > limit) bad = 1 }
+    END { for (k in n) printf "  %s: %d times, mean %d ms, longest %d ms\n", k, n[k], sum[k] / n[k], max[k]; exit bad || NR != want }' "$1"
+}
+
+# slates FILE AT_LEAST: how often vivid's colour bars gave way to a slate (dark, unlike noise or black flicker) and came back
+slates() {
+  ffmpeg -v error -i "$1" -vf "crop=in_w:in_h/8:0:in_h/6,scale=8:1:flags=area,format=rgb24" -f rawvideo - | od -An -v -tu1 -w24 | awk -v least="$2" '
+    { bars = dark = 0
+      for (i = 1; i <= 24; i += 3) {
+        if ($i > 96 && $(i+1) > 96 && $(i+2) < 96) bars = 1          # yellow
+        if ($i < 72 && $(i+1) < 72 && $(i+2) < 72) dark++
+      }
+      if (bars) { if (away && slate) { n++; lengths = lengths " " away } away = slate = 0; seen = 1 }
+      else if (seen) { away++; if (dark == 8) slate = 1; else other++ } }
+    END { printf "  %d slates, of%s frames; %d frames neither slate nor bars\n", n, lengths, other; exit n < least || away }'
+}
+
+# beeps FILE MAX_MS: a beep a second, and from the first to the last none further than that from its second
+beeps() {
+  ffmpeg -v info -i "$1" -map a:0 -af "silencedetect=noise=-32dB:d=0.3" -f null - 2>&1 |
+    awk -v limit="$2" '/silence_end/ { for (i = 1; i <= NF; i++) if ($i == "silence_end:") t = $(i+1)
+        if (!n++) first = t
+        off = (t - first) - int(t - first + 0.5); if (off > high) high = off; if (off < low) low = off; last = t }
+      END { printf "  %d beeps in %.1f s, between %.1f ms early and %.1f ms late, the last one %.1f ms\n", n, last - first, -low * 1000, high * 1000, off * 1000
+        exit n < 0.9 * (last - first) || n < 10 || high - low > limit / 1000 }'
+}

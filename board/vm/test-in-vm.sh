@@ -2,10 +2,11 @@
 # Runs in the virtual machine, as root, in the folder shared with the host (/host). What it captures the host checks.
 # First the devices and stock GStreamer by themselves, so that a failure says whose it is; then daisd, by its own unit.
 set -eu
-say() { echo "[$(cut -d' ' -f1 /proc/uptime)] $*"; }
+. ./box
 
 modprobe vivid n_devs=1 node_types=0x1
-modprobe snd-aloop
+# The second sound card is the host's headphones.
+modprobe snd-aloop index=0,1 enable=1,1 id=Loopback,Monitor
 udevadm settle
 v4l2-ctl -d /dev/video0 --set-fmt-video=width=320,height=180,pixelformat=YUYV --set-parm=10 >/dev/null
 v4l2-ctl -d /dev/video0 -c osd_text_mode=1   # the frame counter alone: the rest of its text covers the bars
@@ -28,45 +29,12 @@ say "captured $(stat -c %s devices.mkv) bytes"
 [ -e daisd ] || exit 0
 
 # --- the box, by the unit that ships, hardened as it ships, on these devices ---
-ln -s /host/daisd /usr/bin/daisd
-mkdir -p /etc/dais /etc/systemd/system/daisd.service.d
-cp dais.toml /etc/dais/
-systemd-sysusers /host/sysusers.conf
-cp daisd.service /etc/systemd/system/
-# Emulated, a start takes its time; and the plugins are scanned already.
-printf '%s\n' '[Service]' TimeoutStartSec=180 "Environment=GST_REGISTRY=$GST_REGISTRY GST_REGISTRY_UPDATE=no" \
-  >/etc/systemd/system/daisd.service.d/vm.conf
-systemctl daemon-reload
-
-told() { journalctl -u daisd -o cat --no-pager >daisd.log || true; }
+install_box
 trap 'told; kill $tone' EXIT
-await() { # await SECONDS WHAT COMMAND…
-  seconds=$1 what=$2
-  shift 2
-  until=$(($(date +%s) + seconds))
-  until "$@"; do
-    [ "$(date +%s)" -lt $until ] || { say "waited $seconds s for this in vain: $what"; return 1; }
-    sleep 0.2
-  done
-}
-
-# The image has no file of hosts, which every installed Debian has.
-grep -qs localhost /etc/hosts || echo '127.0.0.1 localhost' >>/etc/hosts
-
 systemctl start daisd # it is "started" when its programme moves
 say "the box runs as $(ps -o user= -C daisd), its programme moves"
 
-# A console, as anybody's program would be one: HTTP to pair, MQTT to talk.
-code=$(journalctl -u daisd -o cat --no-pager | sed -n "s/.*pairs with the code \\([0-9]\\{6\\}\\).*/\\1/p" | head -n 1)
-curl -sS --fail-with-body -m 60 -H 'content-type: application/json' -d "{\"code\":\"$code\",\"name\":\"VM\"}" \
-  http://127.0.0.1:8080/api/pair >console.json
-call() { # call METHOD PARAMS: prints the result, or fails with the error
-  topic=dais/v1/$(jq -r .box console.json)/host/$(jq -r .user_id console.json)
-  reply=$(mosquitto_rr -V mqttv5 -h 127.0.0.1 -q 1 -W 30 -u "$(jq -r .username console.json)" -P "$(jq -r .password console.json)" \
-    -t "$topic/up" -e "$topic/down/vm" -m "{\"jsonrpc\":\"2.0\",\"id\":\"$(cat /proc/sys/kernel/random/uuid)\",\"method\":\"$1\",\"params\":$2}")
-  echo "$reply" | jq -ec .result || { say "$1: $reply"; return 1; }
-}
-
+pair
 url=$(call invite.create '{}' | jq -r .url)
 ./dais guest --join "$url" --video 'test:color=#e07020' --audio 'test:tone=1000' --timeout 300 --json >guest.json 2>guest.log &
 guest=$!
@@ -81,17 +49,12 @@ await 120 "the guest is on air" saw on_air
 say "a guest is on air, on seat $(jq .seat accepted.json)"
 
 file=$(call record.start '{}' | jq -r .file)
-sleep 8 # the length of the recording
+arecord -q -D hw:Monitor,1 -f S32_LE -r 48000 -c 2 -d 6 monitor.wav # what the host hears, meanwhile
+sleep 2 # the rest of the recording
 call record.stop '{}' >/dev/null
-outputs() { # the retained state of the outputs, as every console gets it
-  mosquitto_sub -V mqttv5 -h 127.0.0.1 -u "$(jq -r .username console.json)" -P "$(jq -r .password console.json)" \
-    -t "dais/v1/$(jq -r .box console.json)/outputs" -C 1 -W 10
-}
-closed() { outputs | jq -e '.record.state == "stopped"' >/dev/null; }
 await 30 "the recording is closed" closed
 kill -INT $guest
 wait $guest || { say "the guest ended with an error"; tail -n 5 guest.log; exit 1; }
-systemctl stop daisd
-[ "$(systemctl show -P Result daisd)" = success ] || { say "the box did not stop cleanly: $(systemctl show -P Result daisd)"; exit 1; }
+stop_box
 cp "$file" programme.mkv
 say "recorded $(stat -c %s programme.mkv) bytes"

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use dais_protocol::{IceServer, Id, MaxGuests, Name, Secret};
 use dais_studio::StudioConfig;
 use dais_studio::config::{
-    CaptureConfig, IceConfig, MixConfig, ProgrammeConfig, ReturnsConfig, SessionsConfig,
+    CaptureConfig, IceConfig, MixConfig, MonitorConfig, ProgrammeConfig, ReturnsConfig,
+    SessionsConfig,
 };
 use serde::Deserialize;
 
@@ -26,6 +27,7 @@ pub struct Config {
     pub room: RoomConfig,
     pub outputs: OutputsConfig,
     pub capture: CaptureConfig,
+    pub monitor: MonitorConfig,
     pub programme: ProgrammeConfig,
     pub mix: MixConfig,
     pub returns: ReturnsConfig,
@@ -359,6 +361,7 @@ impl Config {
     pub fn studio(&self) -> StudioConfig {
         StudioConfig {
             capture: self.capture.clone(),
+            monitor: self.monitor.clone(),
             programme: self.programme.clone(),
             mix: self.mix.clone(),
             returns: self.returns.clone(),

@@ -113,6 +113,8 @@ impl Vitals {
         dropped("encoder", studio.encoder_dropped);
         dropped("host_frames", studio.host_skipped);
         dropped("sound", studio.blocks_missed);
+        dropped("microphone_xruns", studio.microphone_xruns);
+        dropped("monitor_xruns", studio.monitor_xruns);
         dropped("requests", refused + counters.dropped_requests);
         dropped("mqtt", counters.dropped_qos0 + counters.dropped_qos1);
         for output in &studio.outputs {

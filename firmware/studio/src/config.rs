@@ -8,6 +8,7 @@ use crate::error::StudioError;
 #[serde(default, deny_unknown_fields)]
 pub struct StudioConfig {
     pub capture: CaptureConfig,
+    pub monitor: MonitorConfig,
     pub programme: ProgrammeConfig,
     pub mix: MixConfig,
     pub returns: ReturnsConfig,
@@ -19,7 +20,7 @@ pub struct StudioConfig {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CaptureConfig {
-    /// `test`, `v4l2:DEVICE` or `file:PATH`.
+    /// `test`, `v4l2:DEVICE` or `file:PATH`. What a DEVICE is: `capture/identity.rs`.
     pub video: String,
     /// `test`, `alsa:DEVICE`, `file:PATH` or `none`.
     pub audio: String,
@@ -30,6 +31,22 @@ impl Default for CaptureConfig {
         CaptureConfig {
             video: "test".into(),
             audio: "test".into(),
+        }
+    }
+}
+
+/// What the host hears.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MonitorConfig {
+    /// `none` or `alsa:DEVICE`: everybody but the host, on that playback device.
+    pub audio: String,
+}
+
+impl Default for MonitorConfig {
+    fn default() -> Self {
+        MonitorConfig {
+            audio: "none".into(),
         }
     }
 }
@@ -295,6 +312,7 @@ impl StudioConfig {
         }
         crate::capture::VideoSpec::parse(&self.capture.video)?;
         crate::capture::AudioSpec::parse(&self.capture.audio)?;
+        crate::capture::monitor::parse(&self.monitor.audio)?;
         Ok(())
     }
 }

@@ -40,6 +40,12 @@ pub struct StudioHealth {
     pub blocks: u64,
     pub blocks_late: u64,
     pub blocks_missed: u64,
+    /// How often the microphone's card ran over before it was read.
+    pub microphone_xruns: u64,
+    pub microphone_reopened: u64,
+    pub camera_reopened: u64,
+    /// How often the monitor output's card ran dry.
+    pub monitor_xruns: u64,
     pub capture_to_mix: Latency,
     pub mix_to_encoded: Latency,
     pub capture_to_encoded: Latency,
@@ -68,6 +74,10 @@ pub(crate) struct Counters {
     pub blocks: AtomicU64,
     pub blocks_late: AtomicU64,
     pub blocks_missed: AtomicU64,
+    pub microphone_xruns: AtomicU64,
+    pub microphone_reopened: AtomicU64,
+    pub camera_reopened: AtomicU64,
+    pub monitor_xruns: AtomicU64,
     /// Times 100.
     pub encoded_fps: AtomicU32,
     pub ledger: Ledger,

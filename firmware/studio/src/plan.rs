@@ -16,7 +16,7 @@ use gstdais::frame::{I420, Rgba};
 use crate::api::{Look, Rect, Scene, SceneSeat, Source};
 use crate::label::{TAG_WIDEST, name_card, name_tag};
 
-/// What the host's tile says when its camera is gone.
+/// What the host's tile says until its camera gives a picture, and whenever nobody said another reason.
 const NO_CAMERA: &str = "No camera";
 /// A tag's share of its tile's height, and the least that can be read on a phone.
 const TAG_SHARE: u32 = 12;
@@ -52,6 +52,8 @@ pub(crate) struct Stage {
 #[derive(Default)]
 struct State {
     scene: Scene,
+    /// What the host's card says, if not `NO_CAMERA`.
+    slate: Option<String>,
     plan: Arc<Plan>,
     drawings: HashMap<Text, Drawing>,
     /// Not drawn yet, the most urgent last.
@@ -78,8 +80,23 @@ impl Stage {
     /// Takes effect with the next 10 ms of sound, and with the next frame once its text is drawn.
     pub fn set(&self, scene: Scene) {
         let mut state = self.lock();
+        self.stage(&mut state, scene);
+    }
+
+    /// What the host's tile says while there is no picture. An older slate stands until this one is drawn.
+    pub fn set_slate(&self, words: &str) {
+        let mut state = self.lock();
+        if state.slate.as_deref() == Some(words) {
+            return;
+        }
+        state.slate = Some(words.into());
+        let scene = state.scene.clone();
+        self.stage(&mut state, scene);
+    }
+
+    fn stage(&self, state: &mut State, scene: Scene) {
         let undrawn = |urgent: bool| {
-            let texts = scene.seats.iter().flat_map(texts);
+            let texts = scene.seats.iter().flat_map(|seat| state.texts(seat));
             texts
                 .filter(move |(_, it_is)| *it_is == urgent)
                 .map(|(text, _)| text)
@@ -90,7 +107,7 @@ impl Stage {
         wanted.extend(undrawn(true));
         (state.wanted, state.spare) = (wanted, spare);
         state.scene = scene;
-        self.publish(&mut state);
+        self.publish(state);
         self.changed.notify_all();
     }
 
@@ -119,7 +136,9 @@ impl Stage {
             let drawing = text.draw();
             state = self.lock();
             let seats = &state.scene.seats;
-            if seats.iter().flat_map(texts).any(|(used, _)| used == text) {
+            let mut used = seats.iter().flat_map(|seat| state.texts(seat));
+            if used.any(|(used, _)| used == text) {
+                drop(used);
                 state.drawings.insert(text, drawing);
                 if state.is_drawn() || state.wanted.is_empty() {
                     self.publish(&mut state);
@@ -142,6 +161,7 @@ impl Stage {
             true => state.scene.seats.clone(),
             false => state.not_moved(),
         };
+        let before = state.plan.clone();
         let planned = seats.into_iter().map(|seat| {
             let mut planned = PlannedSeat {
                 id: id(&seat.source),
@@ -149,28 +169,29 @@ impl Stage {
                 tag: None,
                 card: None,
             };
-            for (text, _) in texts(&planned.seat) {
+            for (text, _) in state.texts(&planned.seat) {
                 match state.drawings.get(&text) {
                     Some(Drawing::Tag(tag)) => planned.tag = Some(tag.clone()),
                     Some(Drawing::Card(card)) => planned.card = Some(card.clone()),
                     None => {}
                 }
             }
+            if planned.card.is_none() && planned.seat.source == Source::Host {
+                let shown = before.seats.iter().find(|shown| shown.id == planned.id);
+                planned.card = shown.and_then(|shown| shown.card.clone());
+            }
             planned
         });
         let plan = Plan {
             seats: planned.collect(),
         };
-        let State {
-            scene, drawings, ..
-        } = state;
         let shown = plan.seats.iter().map(|planned| &planned.seat);
         let used: Vec<Text> = shown
-            .chain(&scene.seats)
-            .flat_map(texts)
+            .chain(&state.scene.seats)
+            .flat_map(|seat| state.texts(seat))
             .map(|(text, _)| text)
             .collect();
-        drawings.retain(|text, _| used.contains(text));
+        state.drawings.retain(|text, _| used.contains(text));
         state.plan = Arc::new(plan);
         self.version.fetch_add(1, Ordering::Release);
     }
@@ -180,6 +201,33 @@ impl State {
     /// Whether all text is drawn that the scene needs now.
     fn is_drawn(&self) -> bool {
         self.wanted.len() <= self.spare
+    }
+
+    /// What has to be drawn for a seat: its tag, and the card for when there is no picture; and whether it is needed now.
+    fn texts(&self, seat: &SceneSeat) -> Vec<(Text, bool)> {
+        let Some(rect) = seat.rect.filter(|r| r.w >= 2 && r.h >= 2) else {
+            return Vec::new();
+        };
+        let shows_card = seat.look == Look::Card;
+        let card = if seat.source == Source::Host && !shows_card {
+            self.slate.as_deref().unwrap_or(NO_CAMERA)
+        } else {
+            &seat.name
+        };
+        let card = Text::Card {
+            name: card.into(),
+            width: rect.w,
+            height: rect.h,
+        };
+        let mut texts = vec![(card, shows_card)];
+        if !seat.name.trim().is_empty() && !shows_card {
+            let tag = Text::Tag {
+                name: seat.name.clone(),
+                height: tag_height(&rect),
+            };
+            texts.push((tag, true));
+        }
+        texts
     }
 
     /// The scene's seats in the places of the plan that is shown now; one that was not in it is heard and not yet seen.
@@ -200,33 +248,6 @@ impl State {
         };
         self.scene.seats.iter().map(place).collect()
     }
-}
-
-/// What has to be drawn for a seat: its tag, and the card for when there is no picture; and whether it is needed now.
-fn texts(seat: &SceneSeat) -> Vec<(Text, bool)> {
-    let Some(rect) = seat.rect.filter(|r| r.w >= 2 && r.h >= 2) else {
-        return Vec::new();
-    };
-    let shows_card = seat.look == Look::Card;
-    let card = if seat.source == Source::Host && !shows_card {
-        NO_CAMERA
-    } else {
-        &seat.name
-    };
-    let card = Text::Card {
-        name: card.into(),
-        width: rect.w,
-        height: rect.h,
-    };
-    let mut texts = vec![(card, shows_card)];
-    if !seat.name.trim().is_empty() && !shows_card {
-        let tag = Text::Tag {
-            name: seat.name.clone(),
-            height: tag_height(&rect),
-        };
-        texts.push((tag, true));
-    }
-    texts
 }
 
 fn tag_height(rect: &Rect) -> u32 {
@@ -346,6 +367,26 @@ mod tests {
         );
         draw(&stage);
         assert_eq!(places(&stage), [(Some(10), true), (Some(330), true)]);
+    }
+
+    #[test]
+    fn a_slate_says_the_newest_reason_and_an_older_one_stands_until_it_is_drawn() {
+        let stage = Stage::default();
+        stage.set(Scene {
+            seats: vec![seat(Source::Host, 0, 320), guest(320, 320)],
+        });
+        draw(&stage);
+        let card = |n: usize| stage.plan().seats[n].card.clone().unwrap();
+        let (first, of_guest) = (card(0), card(1));
+        stage.set_slate("No signal");
+        assert!(Arc::ptr_eq(&card(0), &first), "the tile is never empty");
+        draw(&stage);
+        let second = card(0);
+        assert!(second.data() != first.data());
+        assert!(Arc::ptr_eq(&card(1), &of_guest), "a guest's card stays");
+        stage.set_slate("No camera");
+        draw(&stage);
+        assert!(card(0).data() == first.data());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use gstdais::frame::I420;
 use gstdais::tilemix::TileMixer;
 use serde::Serialize;
 
+use crate::capture::Places;
 use crate::config::MixEngine;
 use crate::element::missing;
 use crate::engine::{EngineReport, ten_tiles};
@@ -40,7 +41,6 @@ const NEEDED: &[&str] = &[
     "mpegtsmux",
     "srtsink",
     "v4l2src",
-    "alsasrc",
     "jpegdec",
 ];
 const VIDEO_ENCODERS: &[&str] = &[
@@ -155,7 +155,9 @@ fn devices(class: &str, property: &str, kind: &str) -> Vec<Device> {
                 properties.get::<String>("alsa.card").ok()?
             ))
         });
-        value.map(|value| format!("{kind}:{value}"))
+        let setting = value.map(|value| format!("{kind}:{value}"))?;
+        // Numbers change from start to start: what stays with the device is better written down.
+        Some(Places::default().lasting(&setting).unwrap_or(setting))
     };
     found
         .iter()

@@ -39,6 +39,11 @@ pub(crate) fn raise_streams(pipeline: &gst::Pipeline) {
     });
 }
 
+/// Raises the thread that calls it to where streaming threads are.
+pub(crate) fn raise_this_thread() {
+    raise(STREAM, RealtimeThreadSchedulePolicy::RoundRobin);
+}
+
 /// Refused without `LimitRTPRIO`: then it is an ordinary thread.
 fn raise(priority: u8, policy: RealtimeThreadSchedulePolicy) {
     let Ok(value) = ThreadPriorityValue::try_from(priority) else {

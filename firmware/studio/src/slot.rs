@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use gstdais::drift::{DriftQueue, DriftStats};
 
@@ -197,6 +197,8 @@ impl AudioSlot {
 #[derive(Default)]
 pub struct SoundOut {
     appsrc: Mutex<Option<gst_app::AppSrc>>,
+    /// The queue in front of the host's monitor output.
+    monitor: OnceLock<Arc<AudioSlot>>,
     dropped: AtomicU64,
 }
 
@@ -215,11 +217,27 @@ impl SoundOut {
         *lock(&self.appsrc) = appsrc;
     }
 
+    /// From now on each block goes there too, for as long as the source lives.
+    pub(crate) fn set_monitor(&self, queue: Arc<AudioSlot>) {
+        // There is one host, and one monitor.
+        let _ = self.monitor.set(queue);
+    }
+
     pub(crate) fn is_set(&self) -> bool {
-        lock(&self.appsrc).is_some()
+        self.monitor.get().is_some() || lock(&self.appsrc).is_some()
     }
 
     pub(crate) fn push(&self, block: gst::Buffer) {
+        if let Some(queue) = self.monitor.get()
+            && let Ok(map) = block.map_readable()
+        {
+            let mut samples: gstdais::Block = [0.0; gstdais::BLOCK_SAMPLES];
+            let bytes = map.as_chunks::<4>().0;
+            for (sample, bytes) in samples.iter_mut().zip(bytes) {
+                *sample = f32::from_le_bytes(*bytes);
+            }
+            queue.push(&samples);
+        }
         let Some(appsrc) = lock(&self.appsrc).clone() else {
             return;
         };

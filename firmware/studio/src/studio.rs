@@ -114,6 +114,9 @@ impl Studio {
         for thread in capture::start(shared, stop)? {
             studio.run(Ok(thread))?;
         }
+        if let Some(thread) = capture::monitor::start(shared, stop)? {
+            studio.run(Ok(thread))?;
+        }
         Ok(studio)
     }
 
@@ -193,6 +196,10 @@ impl Studio {
             blocks: get(&counters.blocks),
             blocks_late: get(&counters.blocks_late),
             blocks_missed: get(&counters.blocks_missed),
+            microphone_xruns: get(&counters.microphone_xruns),
+            microphone_reopened: get(&counters.microphone_reopened),
+            camera_reopened: get(&counters.camera_reopened),
+            monitor_xruns: get(&counters.monitor_xruns),
             capture_to_mix,
             mix_to_encoded,
             capture_to_encoded,

@@ -103,6 +103,14 @@ fn a_setting_that_cannot_be_is_named() {
         refused(&|c| c.capture.audio = "alsa:".into()),
         "capture.audio"
     );
+    assert_eq!(
+        refused(&|c| c.capture.video = "v4l2:by-path:../sda".into()),
+        "capture.video"
+    );
+    assert_eq!(
+        refused(&|c| c.monitor.audio = "hw:1".into()),
+        "monitor.audio"
+    );
     assert_eq!(refused(&|c| c.programme.fps = 0), "programme.fps");
     assert_eq!(
         refused(&|c| c.programme.width = 321),

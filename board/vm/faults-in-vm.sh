@@ -1,0 +1,121 @@
+#!/bin/sh
+# Runs in the virtual machine, as root, in the folder shared with the host. What can happen to a camera and a microphone in a
+# show happens here, each `times` often: the signal goes, the format changes, the device is unplugged and comes back under another
+# number; and all the while the sound card's clock is wrong by `ppm`. The host examines what was recorded.
+set -eu
+. ./box
+. ./plan # times, ppm, at_least_s
+
+log=/run/daisd.log
+sound=off
+# The vivid input that behaves like an HDMI receiver is the fourth. Without an EDID it gives no signal: the box must set one.
+modprobe vivid n_devs=1 node_types=0x1
+modprobe snd-aloop index=0,1 enable=1,1 id=Loopback,Monitor
+udevadm settle
+v4l2-ctl -d /dev/video0 -i 3 --set-dv-bt-timings index=0 >/dev/null
+v4l2-ctl -d /dev/video0 -c osd_text_mode=1
+v4l2-ctl -d /dev/video0 --clear-edid=3 >/dev/null
+amixer -q -c Loopback cset "iface=PCM,name='PCM Rate Shift 100000',device=1,subdevice=0" $((100000 + ppm / 10))
+
+# A beep at each whole second of the machine's clock: where it stands in the recording shows how far sound and picture drift apart.
+# It starts again by itself when its card is unplugged.
+beep() {
+  while :; do
+    gst-launch-1.0 -q audiotestsrc is-live=true wave=ticks freq=1000 sine-periods-per-tick=50 volume=0.5 \
+      ! audio/x-raw,rate=48000,channels=2 ! audioconvert \
+      ! alsasink device=hw:Loopback,0 provide-clock=false slave-method=skew drift-tolerance=2000 buffer-time=100000 latency-time=10000
+    sleep 0.3
+  done >beep.log 2>&1
+}
+beep &
+beep=$!
+trap 'cp $log daisd.log; kill $beep; pkill -P $beep' EXIT
+
+sed -i 's|v4l2:/dev/video0|v4l2:by-path:platform-vivid.0-video-index0|; s|alsa:hw:Loopback,1|alsa:id:Loopback,1|' dais.toml
+install_box
+printf '%s\n' '[Service]' "StandardOutput=append:$log" "StandardError=append:$log" >/etc/systemd/system/daisd.service.d/log.conf
+systemctl daemon-reload
+systemctl start daisd
+pair
+now() { awk '{ printf "%d", $1 * 1000 }' /proc/uptime; }
+count() { grep -c "$1" $log || true; }
+more() { [ "$(count "$1")" -gt "$2" ]; }
+camera() { readlink -f /dev/v4l/by-path/platform-vivid.0-video-index0; }
+
+# back KIND WHAT BEFORE: waits until it is back, and writes down how long after now that was
+back() {
+  began=$(now)
+  await 60 "after $1 $2 is back" more "$2 is back" "$3"
+  took=$(($(now) - began))
+  echo "$1 $took" >>returns
+  say "$1: back after $took ms"
+}
+: >returns
+picture="the host's picture"
+await 60 "the picture is there" more "the camera is open" 0
+file=$(call record.start '{}' | jq -r .file)
+start=$(now)
+sleep 3
+
+n=0
+while [ $((n += 1)) -le "$times" ]; do
+  # 1 is no cable (no power at the plug), 2 no sync, 3 a format past what the card can do.
+  mode=$(((n - 1) % 3 + 1))
+  state=$(echo "no cable,no sync,unsupported format" | cut -d, -f$mode)
+  before=$(count "$picture is back") alarms=$(count "camera: $state")
+  v4l2-ctl -d "$(camera)" -c dv_timings_signal_mode=$mode
+  await 60 "the box says: $state" more "camera: $state" "$alarms"
+  sleep 1
+  v4l2-ctl -d "$(camera)" -c dv_timings_signal_mode=0
+  back "signal ($state)" "$picture" "$before"
+  sleep 1
+done
+retained health | jq -c '{fps, alarms}'
+
+n=0
+while [ $((n += 1)) -le "$times" ]; do
+  before=$(count "$picture is back")
+  # 640x480 and 720x480 in turn
+  v4l2-ctl -d "$(camera)" -c dv_timings=$(((n % 2) * 2)),dv_timings_signal_mode=4
+  back format "$picture" "$before"
+  sleep 1
+done
+
+n=0
+while [ $((n += 1)) -le "$times" ]; do
+  before=$(count "$picture is back") alarms=$(count "camera gives no picture")
+  # Whoever holds the node keeps its number: the camera comes back under another one.
+  [ $((n % 2)) = 0 ] || exec 9<"$(camera)"
+  echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind
+  await 60 "the box says that the camera is gone" more "camera gives no picture" "$alarms"
+  sleep 1
+  echo vivid.0 >/sys/bus/platform/drivers/vivid/bind
+  back unplugged "$picture" "$before"
+  say "it is $(camera) now"
+  v4l2-ctl -d "$(camera)" -c osd_text_mode=1
+  exec 9<&-
+  sleep 1
+done
+left=$((at_least_s - ($(now) - start) / 1000))
+[ $left -le 0 ] || sleep $left
+call record.stop '{}' >/dev/null
+await 60 "the recording is closed" closed
+cp "$file" picture.mkv
+
+# The sound card: unplugged while it is played to, captured and recorded.
+file=$(call record.start '{}' | jq -r .file)
+sleep 3
+n=0
+while [ $((n += 1)) -le "$times" ]; do
+  before=$(count "the host's sound is back")
+  echo snd_aloop.0 >/sys/bus/platform/drivers/snd_aloop/unbind
+  sleep 1
+  echo snd_aloop.0 >/sys/bus/platform/drivers/snd_aloop/bind
+  back "microphone" "the host's sound" "$before"
+  sleep 3
+done
+retained health | jq -c '{fps, dropped, alarms}'
+call record.stop '{}' >/dev/null
+await 60 "the recording is closed" closed
+stop_box
+cp "$file" sound.mkv

@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use tower_http::compression::CompressionLayer;
 
 use crate::book::Book;
+use crate::plane::Plane;
 
 /// What the web door needs of the box.
 #[derive(Clone)]
@@ -31,6 +32,7 @@ pub struct Door {
     pub health: watch::Receiver<Option<Health>>,
     /// Whether programme frames leave the encoder.
     pub moving: watch::Receiver<bool>,
+    pub plane: Plane,
     /// One permit a WebSocket.
     pub sockets: Arc<Semaphore>,
 }
@@ -59,17 +61,16 @@ fn router(door: Door) -> Router {
         .with_state(door)
 }
 
-/// 200 while frames move, 503 while not.
+/// 200 while frames move, 503 and why while not.
 async fn ready(axum::extract::State(door): axum::extract::State<Door>) -> Response {
     if *door.moving.borrow() {
-        (StatusCode::OK, "programme frames are moving\n").into_response()
-    } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "no programme frame left the encoder in the last second\n",
-        )
-            .into_response()
+        return (StatusCode::OK, "programme frames are moving\n").into_response();
     }
+    let why = door
+        .plane
+        .why_not()
+        .unwrap_or_else(|| "no programme frame left the encoder in the last second".into());
+    (StatusCode::SERVICE_UNAVAILABLE, why + "\n").into_response()
 }
 
 /// The page loads nothing from elsewhere, is shown in nobody's frame, and leaks no invite by a referrer.

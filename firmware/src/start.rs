@@ -1,8 +1,8 @@
 //! Starts a box from its settings, in the order in which the parts need each other, and runs it until it is told to stop.
 
-use std::io::Write;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::time::Duration;
 
 use dais_broker::{
     Broker, BrokerError, EmbeddedConfig, ExternalConfig, Incoming, Limits, Link, LinkConfig,
@@ -11,19 +11,22 @@ use dais_broker::{
 use dais_protocol::{HostState, Id, Online};
 use dais_room::access::BOX_USERNAME;
 use dais_room::room::Opening;
-use dais_studio::{Studio, StudioError};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::appliance::{Appliance, Inbox, Parts};
 use crate::book::Book;
 use crate::clock::Clock;
-use crate::config::{self, BrokerMode, Config};
+use crate::config::{self, BrokerMode, Config, Settings};
 use crate::control::Control;
 use crate::destinations::Destinations;
+use crate::flight::Flight;
 use crate::http::{self, Door};
 use crate::journal::{Journal, JournalError};
+use crate::plane::Plane;
 use crate::store::{Store, StoreError};
+use crate::told::{self, Place};
+use crate::watchdog::{self, Beat, Stalls};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -40,8 +43,8 @@ pub enum StartError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Broker(#[from] BrokerError),
-    #[error("{0}")]
-    Studio(#[from] StudioError),
+    #[error("A thread cannot be started: {0}.")]
+    Thread(std::io::Error),
     #[error(
         "The web door cannot listen on {bind}: {source}. Choose another [http] listen (port 0 takes a free one) or stop what uses it."
     )]
@@ -58,12 +61,19 @@ pub enum StartError {
     Part(String),
 }
 
-/// Runs the box. `announce`: says on standard output, in one line of JSON, where it is, once the programme moves.
+/// The media part is given so long before the doors open: a start that succeeds takes less, and guests who come back
+/// after a restart find their seats with it. One that hangs must not keep people out.
+const MEDIA_FIRST: Duration = Duration::from_secs(20);
+
+/// Runs the box. `announce`: says on standard output, in one line of JSON, where it is, once the programme moves, or
+/// that it cannot.
 pub async fn run(
-    config: Config,
+    settings: Settings,
     announce: bool,
+    flight: Flight,
     stop: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
+    let Settings { config, mistake } = settings;
     let clock = Clock::start();
     let data = config.identity.data_dir.clone();
     std::fs::create_dir_all(&data).map_err(|source| StartError::Folder {
@@ -71,6 +81,21 @@ pub async fn run(
         source,
     })?;
     let _only_one = lock(&data)?;
+    flight.write_below(&data);
+    // The programme first: what follows takes its time too, and goes on beside it.
+    let (studio_out, studio_events) = mpsc::unbounded_channel();
+    let plane = match &mistake {
+        Some(mistake) if mistake.media => Plane::down(&format!(
+            "{}. Correct the settings and restart the box",
+            mistake.what
+        )),
+        _ => {
+            let plane = Plane::default();
+            tokio::spawn(plane.clone().start(config.studio(), studio_out));
+            plane
+        }
+    };
+    let mut first = plane.changes();
     let (presence_out, presence) = mpsc::unbounded_channel();
     let book = Arc::new(Book::open(
         Store::new(&data, "book.json"),
@@ -97,20 +122,14 @@ pub async fn run(
         .clone()
         .map_or_else(|| origin(web), |url| url.trim_end_matches('/').to_owned());
 
-    let (studio_out, studio_events) = mpsc::unbounded_channel();
-    let studio_config = config.studio();
-    // Opening devices and encoders takes its time, and must not hold up the doors.
-    let studio = tokio::task::spawn_blocking(move || Studio::start(studio_config, studio_out))
-        .await
-        .map_err(|e| StartError::Part(e.to_string()))??;
-    let studio = Arc::new(studio);
-    let destinations = Destinations::resume(
-        studio.clone(),
+    let destinations = Destinations::open(
+        plane.clone(),
         Store::new(&data, "outputs.json"),
         config.recordings(),
         config.outputs.max_outputs,
         clock.now_ms(),
     )?;
+    let _ = tokio::time::timeout(MEDIA_FIRST, first.settled()).await;
 
     let (health_out, health) = watch::channel(None);
     let (moving_out, moving) = watch::channel(false);
@@ -121,6 +140,7 @@ pub async fn run(
         ice_servers: config.ice_servers().into(),
         health,
         moving: moving.clone(),
+        plane: plane.clone(),
         sockets: Arc::new(Semaphore::new(config.mqtt.max_connections)),
     };
     // The web door stays open until the box has said good-bye: consoles hear it through there.
@@ -131,24 +151,25 @@ pub async fn run(
         broker.endpoint().host,
         broker.endpoint().port
     );
-    let line = serde_json::json!({"event": "ready", "http": origin, "mqtt": mqtt_url, "box": config.identity.id, "pairing_code": book.pairing_code()});
+    let place = Place {
+        line: serde_json::json!({"http": origin, "mqtt": mqtt_url, "box": config.identity.id, "pairing_code": book.pairing_code()}),
+        // The pairing code is for whoever stands at the box: on its standard output, never in its log.
+        for_people: format!(
+            "The companion is at {origin}, and pairs with the code {}.",
+            book.pairing_code()
+        ),
+    };
     tracing::info!(%origin, mqtt = mqtt_url, "the doors are open");
-    // The pairing code is for whoever stands at the box: on its standard output, never in its log.
-    let for_people = format!(
-        "The companion is at {origin}, and pairs with the code {}.",
-        book.pairing_code()
-    );
-    tokio::spawn(async move {
-        let mut moving = moving;
-        if moving.wait_for(|moving| *moving).await.is_ok() {
-            let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-            let _ = if announce {
-                writeln!(std::io::stdout(), "{line}")
-            } else {
-                writeln!(std::io::stdout(), "{for_people}")
-            };
-        }
-    });
+    tokio::spawn(told::tell(place, announce, moving, plane.clone()));
+    let beat = Beat::default();
+    watchdog::start(
+        plane.clone(),
+        beat.clone(),
+        clock,
+        flight.clone(),
+        Stalls::of_this_service(),
+    )
+    .map_err(StartError::Thread)?;
 
     let control = Control::new(link, &config.identity.id);
     let parts = Parts {
@@ -157,13 +178,16 @@ pub async fn run(
         room,
         journal,
         control,
-        studio,
+        plane,
         destinations,
         broker: broker.clone(),
         book,
         health: health_out,
         origin,
         moving: moving_out,
+        flight,
+        beat,
+        mistake: mistake.map(|mistake| mistake.what),
     };
     let inbox = Inbox {
         mqtt,

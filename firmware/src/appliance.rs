@@ -15,7 +15,6 @@ use dais_broker::{Broker, Incoming, Request};
 use dais_protocol::{Health, Id, Name, Notification, Seat, Token, VideoWant};
 use dais_room::access::{Identity, Role};
 use dais_room::room::{Caller, Effect, Input, MediaEvent, Recipient, Room};
-use dais_studio::Studio;
 use dais_studio::api::Event;
 use tokio::sync::{mpsc, watch};
 
@@ -24,9 +23,12 @@ use crate::clock::Clock;
 use crate::config::{BrokerMode, Config};
 use crate::control::{Control, Envelope, FAREWELL, Received};
 use crate::destinations::{Changed, Destinations};
+use crate::flight::{Fault, Flight, Kind};
 use crate::journal::{Journal, JournalError};
 use crate::media::{Done, Signals};
+use crate::plane::Plane;
 use crate::reach::Reach;
+use crate::watchdog::Beat;
 use media::Owner;
 use vitals::Vitals;
 
@@ -37,7 +39,7 @@ pub struct Parts {
     pub room: Room,
     pub journal: Journal,
     pub control: Control,
-    pub studio: Arc<Studio>,
+    pub plane: Plane,
     pub destinations: Destinations,
     pub broker: Arc<dyn Broker>,
     pub book: Arc<Book>,
@@ -46,6 +48,10 @@ pub struct Parts {
     pub reach: Reach,
     /// Whether programme frames leave the encoder.
     pub moving: watch::Sender<bool>,
+    pub flight: Flight,
+    pub beat: Beat,
+    /// What is wrong with the settings, if the box runs in spite of it.
+    pub mistake: Option<String>,
 }
 
 /// What the appliance hears.
@@ -61,7 +67,7 @@ pub struct Appliance {
     room: Room,
     journal: Journal,
     control: Control,
-    studio: Arc<Studio>,
+    plane: Plane,
     signals: Signals,
     destinations: Destinations,
     broker: Arc<dyn Broker>,
@@ -81,8 +87,18 @@ pub struct Appliance {
     departed: HashMap<Id, u64>,
     /// Ids of the consoles that are connected.
     consoles: HashSet<String>,
+    flight: Flight,
+    beat: Beat,
+    /// Meters since the flight recorder was given some.
+    meters: u32,
 }
 
+/// What a console reads of the media part being down, as the `what` of an alarm.
+const MEDIA_DOWN: &str = "media";
+/// The `what` of an alarm of settings that are not followed.
+const SETTINGS: &str = "settings";
+/// Meters come ten times a second; the flight recorder keeps the first of them.
+const METERS_A_SECOND: u32 = 10;
 /// `expires_in_ms` in `pending` is true when it is published; a console that connects later reads it at most this old.
 const PENDING_EVERY_MS: u64 = 5_000;
 /// What a connection sent last, and its will, come through the broker within milliseconds; this leaves time for a slow box.
@@ -96,8 +112,14 @@ impl Appliance {
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), JournalError> {
         let (done, mut results) = mpsc::unbounded_channel();
+        let mistake = parts.mistake.clone();
+        let mut plane = parts.plane.changes();
         let mut this = Self::new(parts, done);
         this.restore_media()?;
+        if let Some(mistake) = mistake {
+            this.raise(SETTINGS, mistake);
+        }
+        this.on_plane();
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
@@ -111,6 +133,7 @@ impl Appliance {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(incoming) = inbox.mqtt.recv() => this.on_mqtt(incoming)?,
+                () = plane.next() => this.on_plane(),
                 Some(event) = inbox.studio.recv() => this.on_studio(event)?,
                 Some(change) = inbox.presence.recv() => this.on_presence(&change)?,
                 Some(Done { to, result }) = results.recv() => this.answer(&to, result.map(|()| serde_json::json!({})), false)?,
@@ -128,23 +151,26 @@ impl Appliance {
             room,
             journal,
             control,
-            studio,
+            plane,
             destinations,
             broker,
             book,
             health,
             reach,
             moving,
+            flight,
+            beat,
+            mistake: _,
         } = parts;
         Self {
             vitals: Vitals::new(clock, health, moving, config.programme.fps as f32),
-            signals: Signals::new(studio.clone(), done),
+            signals: Signals::new(plane.clone(), done),
             config,
             clock,
             room,
             journal,
             control,
-            studio,
+            plane,
             destinations,
             broker,
             book,
@@ -156,7 +182,26 @@ impl Appliance {
             taken_over: HashMap::new(),
             departed: HashMap::new(),
             consoles: HashSet::new(),
+            flight,
+            beat,
+            meters: 0,
         }
+    }
+
+    /// The media part came up, or did not.
+    fn on_plane(&mut self) {
+        let Some(why) = self.plane.why_not() else {
+            self.vitals.over(MEDIA_DOWN);
+            self.destinations.begin(self.clock.now_ms());
+            self.show_picture();
+            self.publish_outputs();
+            return;
+        };
+        let advice = format!(
+            "{why} Nobody can go on air, be recorded or sent. Pairing, invites and the room's settings work. `dais doctor` says what this machine lacks."
+        );
+        self.raise(MEDIA_DOWN, advice);
+        self.flight.write_soon(Fault::Alarm, &why);
     }
 
     /// Guests of before a restart are in their seats already; the picture starts with them.
@@ -282,9 +327,13 @@ impl Appliance {
     /// Gives the room an input, makes the result durable, and carries it out.
     fn apply(&mut self, input: Input, to: Option<&Envelope>) -> Result<(), JournalError> {
         let now = self.clock.now_ms();
+        if !matches!(input, Input::Tick | Input::Speaking { .. }) {
+            self.flight.note(Kind::Input, format!("{input:?}"));
+        }
         let effects = self.room.apply(input, now);
         self.keep()?;
         for effect in effects {
+            self.flight.note(Kind::Effect, format!("{effect:?}"));
             self.carry_out(effect, to)?;
         }
         self.show();
@@ -390,7 +439,10 @@ impl Appliance {
                 self.on_changed(changed);
             }
             Event::Levels(levels) => return self.on_levels(&levels),
-            Event::Trouble { what, advice } => self.raise(&what, advice),
+            Event::Trouble { what, advice } => {
+                self.flight.write_soon(Fault::Alarm, &what);
+                self.raise(&what, advice);
+            }
             Event::TroubleOver { what } => self.vitals.over(&what),
         }
         Ok(())
@@ -449,10 +501,15 @@ impl Appliance {
             peak_db: l.peak_db,
             speaking: l.speaking,
         });
-        self.control.publish_meters(&dais_protocol::Meters {
+        let meters = dais_protocol::Meters {
             rev: self.room.rev(),
             seats: seats.collect(),
-        });
+        };
+        if self.meters.is_multiple_of(METERS_A_SECOND) {
+            self.flight.note(Kind::Levels, &meters.seats);
+        }
+        self.meters = self.meters.wrapping_add(1);
+        self.control.publish_meters(&meters);
         for level in levels.iter().filter(|level| level.seat != 0) {
             if self.speaking.insert(level.seat, level.speaking) != Some(level.speaking)
                 && let Ok(seat) = Seat::try_from(f64::from(level.seat))
@@ -472,9 +529,10 @@ impl Appliance {
     fn every_second(&mut self) -> Result<(), JournalError> {
         let now = self.clock.now_ms();
         let watchers = self.sessions.values().filter(|owner| !owner.on_air).count();
-        let studio = self.studio.health();
+        self.beat.tick();
+        let studio = self.plane.health();
         let trouble = self.vitals.measure(
-            &studio,
+            studio.as_ref(),
             self.destinations.folder(),
             watchers,
             self.control.dropped,
@@ -484,7 +542,9 @@ impl Appliance {
         for (what, advice) in trouble {
             self.raise(&what, advice);
         }
-        self.control.publish_health(&self.vitals.health());
+        let health = self.vitals.health();
+        self.flight.note(Kind::Health, &health);
+        self.control.publish_health(&health);
         if self
             .vitals
             .disk_free()
@@ -515,10 +575,10 @@ impl Appliance {
         self.keep()?;
         for session in self.sessions.keys().cloned().collect::<Vec<_>>() {
             self.signals.close(&session);
-            self.studio.close(&session);
+            self.plane.close(&session);
         }
-        let studio = self.studio.clone();
-        if tokio::task::spawn_blocking(move || studio.end())
+        let plane = self.plane.clone();
+        if tokio::task::spawn_blocking(move || plane.end())
             .await
             .is_err()
         {

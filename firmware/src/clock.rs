@@ -51,12 +51,17 @@ impl BootTime {
         }
     }
 
+    /// Whether the machine ran through from one to the other.
+    pub fn same_boot(&self, other: &Self) -> bool {
+        !self.boot.is_empty() && self.boot == other.boot
+    }
+
     /// How long ago `earlier` was; 0 where the machine was restarted in between, since nobody counted then.
     pub fn since_ms(&self, earlier: &Self) -> u64 {
-        if self.boot.is_empty() || self.boot != earlier.boot {
-            0
-        } else {
+        if self.same_boot(earlier) {
             self.ms.saturating_sub(earlier.ms)
+        } else {
+            0
         }
     }
 }

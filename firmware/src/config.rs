@@ -246,13 +246,96 @@ impl std::fmt::Display for Key {
     }
 }
 
+/// What a box runs with.
+pub struct Settings {
+    pub config: Config,
+    pub mistake: Option<Recovered>,
+}
+
+/// A mistake in the settings that the box runs in spite of.
+pub struct Recovered {
+    /// The mistake, and what is done instead.
+    pub what: String,
+    /// Whether it is the media part's: then that does not start. A box that shows something else than it was told to
+    /// would be worse than one that says why it does not.
+    pub media: bool,
+}
+
+/// Sections that the media part lives by; the others are the doors'.
+const MEDIA_SECTIONS: [&str; 6] = ["capture", "programme", "mix", "returns", "sessions", "ice"];
+
+fn is_media(section: &str) -> bool {
+    MEDIA_SECTIONS.contains(&section)
+}
+
+impl Settings {
+    /// Reads the settings of a box that nobody can log in to: a mistake must not lock people out. A section that cannot
+    /// be followed counts as left out, and its mistake is told on every console.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = read(path)?;
+        match Config::parse(path, &text) {
+            Ok(config) => Ok(Self {
+                config,
+                mistake: None,
+            }),
+            Err(mistake) => Ok(Self::recover(&text, &mistake)),
+        }
+    }
+
+    fn recover(text: &str, mistake: &ConfigError) -> Self {
+        let Ok(table) = text.parse::<toml::Table>() else {
+            return Self {
+                config: Config::default(),
+                mistake: Some(Recovered {
+                    what: format!("{mistake}. All settings are at their defaults"),
+                    media: true,
+                }),
+            };
+        };
+        let alone = |(section, value): (String, toml::Value)| {
+            let one = toml::Table::from_iter([(section.clone(), value.clone())]);
+            one.try_into::<Config>().ok().map(|_| (section, value))
+        };
+        let sections: Vec<String> = table.keys().cloned().collect();
+        let mut good: toml::Table = table.into_iter().filter_map(alone).collect();
+        let config = loop {
+            let config: Config = good.clone().try_into().unwrap_or_default();
+            let Err((key, _)) = config.check() else {
+                break config;
+            };
+            let section = key.split('.').next().unwrap_or(key);
+            if good.remove(section).is_none() {
+                // Its default goes ill with another section: returns.fps with a lower programme.fps.
+                good.retain(|section, _| !is_media(section));
+            }
+        };
+        let bad: Vec<&str> = sections
+            .iter()
+            .filter(|section| !good.contains_key(*section))
+            .map(String::as_str)
+            .collect();
+        let media = bad.iter().any(|section| is_media(section));
+        let what = format!(
+            "{mistake}. What stands under [{}] is not followed",
+            bad.join("], [")
+        );
+        Self {
+            config,
+            mistake: Some(Recovered { what, media }),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.into(),
+        source,
+    })
+}
+
 impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-            path: path.into(),
-            source,
-        })?;
-        Self::parse(path, &text)
+        Self::parse(path, &read(path)?)
     }
 
     /// [`Config::load`], and looks at the files that it names.
@@ -287,10 +370,19 @@ impl Config {
         })?;
         let config: Self = serde_path_to_error::deserialize(document).map_err(|e| {
             let key = Some(e.path().to_string()).filter(|path| path != ".");
+            let secret = key
+                .as_ref()
+                .is_some_and(|key| key.ends_with("password") || key.ends_with("credential"));
+            let why = if secret {
+                // The parser's own words name the value.
+                "this must be text in quotes".to_owned()
+            } else {
+                e.inner().message().to_owned()
+            };
             mistake(
                 e.inner().span().map_or(1, |s| line_of(text, s.start)),
                 key,
-                e.inner().message().to_owned(),
+                why,
             )
         })?;
         config
@@ -492,6 +584,64 @@ mod tests {
         assert!(broker.starts_with("dais.toml:2: broker.mode: "), "{broker}");
     }
 
+    fn recovered(text: &str) -> (Config, Recovered) {
+        let mistake = Config::parse(Path::new("dais.toml"), text).expect_err("it has a mistake");
+        let settings = Settings::recover(text, &mistake);
+        (settings.config, settings.mistake.unwrap())
+    }
+
+    #[test]
+    fn a_mistake_costs_its_own_section_and_is_told() {
+        let (config, mistake) = recovered(
+            "[room]\ntitle = \"Late show\"\nmax_guests = 12\n[mqtt]\nmax_connections = 7\n",
+        );
+        assert_eq!(config.mqtt.max_connections, 7);
+        assert_eq!(config.room.title.as_str(), "Dais");
+        assert!(
+            !mistake.media && mistake.what.starts_with("dais.toml:3: room.max_guests: "),
+            "{}",
+            mistake.what
+        );
+        assert!(mistake.what.contains("[room]"), "{}", mistake.what);
+    }
+
+    #[test]
+    fn a_mistake_of_the_media_part_keeps_it_from_starting() {
+        for text in [
+            "[box]\nid = \"b7\"\n[capture]\nvideo = \"vhs:1\"\n",
+            "[box]\nid = \"b7\"\n[programme]\nfsp = 15\n",
+            "[box]\nid = \"b7\"\n[programme]\nfps = 15\n[returns]\nfps = 25\n",
+        ] {
+            let (config, mistake) = recovered(text);
+            assert!(mistake.media, "{}", mistake.what);
+            assert_eq!(config.identity.id.as_str(), "b7", "{}", mistake.what);
+        }
+    }
+
+    #[test]
+    fn a_mistake_at_the_door_leaves_the_media_part_as_it_is() {
+        let (config, mistake) = recovered(
+            "[programme]\nfps = 15\n[returns]\nfps = 15\n[broker]\nmode = \"external\"\n",
+        );
+        assert!(!mistake.media, "{}", mistake.what);
+        assert_eq!((config.programme.fps, config.returns.fps), (15, 15));
+        assert_eq!(config.broker.mode, BrokerMode::Embedded);
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_leaves_the_defaults() {
+        let (config, mistake) = recovered("[http\n");
+        assert!(mistake.media && mistake.what.starts_with("dais.toml:1: "));
+        assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn a_section_that_nobody_knows_is_told_and_costs_nothing() {
+        let (config, mistake) = recovered("[rooom]\nx = 1\n[room]\ntitle = \"A\"\n");
+        assert!(!mistake.media && mistake.what.contains("rooom"));
+        assert_eq!(config.room.title.as_str(), "A");
+    }
+
     #[test]
     fn a_certificate_of_ones_own_needs_its_key_and_its_address() {
         let alone = complaint("[https]\ncertificate = \"c\"\n");
@@ -523,5 +673,15 @@ mod tests {
             "[broker]\nmode='external'\nurl='mqtt://h:1'\npassword='hush'\n[[ice.turn]]\nurl='turn://t:3478'\nusername='u'\ncredential='hush'\n",
         );
         assert!(!format!("{:?}", config.unwrap()).contains("hush"));
+        for text in [
+            "[broker]\npassword = 123456\n",
+            "[[ice.turn]]\ncredential = 123456\n",
+        ] {
+            let told = complaint(text);
+            assert!(
+                told.contains("in quotes") && !told.contains("123456"),
+                "{told}"
+            );
+        }
     }
 }

@@ -5,16 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use dais_protocol::{
     Name, Output, OutputKind, OutputStart, OutputState, Outputs, Reason, Record, RpcError, Secret,
     Token,
 };
 use dais_studio::api::{OutputState as StudioState, OutputStatus, RecordStatus};
-use dais_studio::{OutputSpec, Studio, StudioError};
+use dais_studio::{OutputSpec, StudioError};
 use serde::{Deserialize, Serialize};
 
+use crate::plane::Plane;
 use crate::store::{Store, StoreError};
 
 /// The longest address of a destination, in bytes.
@@ -23,12 +23,14 @@ const MAX_URL: usize = 2048;
 pub const DISK_FLOOR_BYTES: u64 = 200 << 20;
 
 pub struct Destinations {
-    studio: Arc<Studio>,
+    plane: Plane,
     store: Store,
     folder: PathBuf,
     max_outputs: usize,
     outputs: BTreeMap<Token, Destination>,
     record: Recorder,
+    /// A recording of before the restart waits for the media plane.
+    resume: bool,
     /// Number of the next destination; they are named in the order in which they were made.
     next: u64,
 }
@@ -83,9 +85,9 @@ pub enum Changed {
 }
 
 impl Destinations {
-    /// Starts again what ran when the box went down.
-    pub fn resume(
-        studio: Arc<Studio>,
+    /// Reads what ran when the box went down; [`Destinations::begin`] starts it again.
+    pub fn open(
+        plane: Plane,
         store: Store,
         folder: PathBuf,
         max_outputs: usize,
@@ -96,24 +98,48 @@ impl Destinations {
             recording,
             next,
         } = store.load()?.unwrap_or_default();
-        let mut all = Self {
-            studio,
+        let waiting = |kept| Destination {
+            kept,
+            state: OutputState::Connecting,
+            since: now,
+            kbps: 0,
+            dropped: 0,
+            error: None,
+        };
+        Ok(Self {
+            plane,
             store,
             folder,
             max_outputs,
-            outputs: BTreeMap::new(),
+            outputs: outputs
+                .into_iter()
+                .map(|(id, kept)| (id, waiting(kept)))
+                .collect(),
             record: Recorder::default(),
+            resume: recording,
             next,
-        };
-        for (id, kept) in outputs {
-            if let Err(error) = all.run(id, kept, now) {
-                tracing::error!(%error, "a destination of before the restart could not be started again");
+        })
+    }
+
+    /// The media plane runs: what ran when the box went down goes on.
+    pub fn begin(&mut self, now: u64) {
+        let ids: Vec<Token> = self.outputs.keys().cloned().collect();
+        for id in ids {
+            let Some(output) = self.outputs.get(&id) else {
+                continue;
+            };
+            let launched = self.launch(&id, &output.kept);
+            if let (Err(error), Some(output)) = (launched, self.outputs.get_mut(&id)) {
+                tracing::error!(%error, output = %id, "a destination of before the restart could not be started again");
+                output.state = OutputState::Failed;
+                output.error = Some(error.message);
             }
         }
-        if recording && let Err(error) = all.start_record(now) {
+        if std::mem::take(&mut self.resume)
+            && let Err(error) = self.start_record(now)
+        {
             tracing::error!(%error, "the recording of before the restart could not be resumed");
         }
-        Ok(all)
     }
 
     pub fn start(&mut self, call: OutputStart, now: u64) -> Result<Token, RpcError> {
@@ -162,6 +188,22 @@ impl Destinations {
     }
 
     fn run(&mut self, id: Token, kept: Kept, now: u64) -> Result<(), RpcError> {
+        self.launch(&id, &kept)?;
+        self.outputs.insert(
+            id,
+            Destination {
+                kept,
+                state: OutputState::Connecting,
+                since: now,
+                kbps: 0,
+                dropped: 0,
+                error: None,
+            },
+        );
+        Ok(())
+    }
+
+    fn launch(&self, id: &Token, kept: &Kept) -> Result<(), RpcError> {
         let kind = match kept.kind {
             OutputKind::Rtmp => dais_studio::OutputKind::Rtmp,
             OutputKind::Srt => dais_studio::OutputKind::Srt,
@@ -182,31 +224,17 @@ impl Destinations {
             url: kept.url.clone(),
             key,
         };
-        self.studio
-            .start_output(spec)
-            .map_err(|error| match error {
-                StudioError::BadUrl { what } => RpcError::bad_param("url", what),
-                other => RpcError::new(Reason::Unavailable, other.to_string()),
-            })?;
-        self.outputs.insert(
-            id,
-            Destination {
-                kept,
-                state: OutputState::Connecting,
-                since: now,
-                kbps: 0,
-                dropped: 0,
-                error: None,
-            },
-        );
-        Ok(())
+        self.plane.start_output(spec).map_err(|error| match error {
+            StudioError::BadUrl { what } => RpcError::bad_param("url", what),
+            other => RpcError::new(Reason::Unavailable, other.to_string()),
+        })
     }
 
     pub fn stop(&mut self, id: &Token) -> Result<(), RpcError> {
         self.outputs
             .remove(id)
             .ok_or_else(|| RpcError::bad_param("output_id", "there is no such destination"))?;
-        self.studio.stop_output(id);
+        self.plane.stop_output(id);
         self.save()
     }
 
@@ -234,7 +262,7 @@ impl Destinations {
             )));
         }
         let path = free_name(&self.folder);
-        self.studio
+        self.plane
             .start_record(path.clone())
             .map_err(|e| unavailable(e.to_string()))?;
         self.record = Recorder {
@@ -249,6 +277,10 @@ impl Destinations {
     }
 
     pub fn stop_record(&mut self) -> Result<String, RpcError> {
+        if std::mem::take(&mut self.resume) {
+            self.save()?;
+            return Ok(self.file());
+        }
         if !self.record.wanted {
             return Err(RpcError::new(
                 Reason::Unavailable,
@@ -256,7 +288,7 @@ impl Destinations {
             ));
         }
         self.record.wanted = false;
-        self.studio.stop_record();
+        self.plane.stop_record();
         self.save()?;
         Ok(self.file())
     }
@@ -366,7 +398,7 @@ impl Destinations {
             .collect();
         let file = File {
             outputs,
-            recording: self.record.wanted,
+            recording: self.record.wanted || self.resume,
             next: self.next,
         };
         self.store

@@ -25,6 +25,7 @@ use tokio::sync::{Semaphore, watch};
 use tower_http::compression::CompressionLayer;
 
 use crate::book::Book;
+use crate::plane::Plane;
 use crate::reach::Reach;
 use crate::tls::Root;
 pub use listen::Hall;
@@ -39,6 +40,7 @@ pub struct Door {
     pub health: watch::Receiver<Option<Health>>,
     /// Whether programme frames leave the encoder.
     pub moving: watch::Receiver<bool>,
+    pub plane: Plane,
     /// One permit a WebSocket.
     pub sockets: Arc<Semaphore>,
     pub reach: Reach,
@@ -97,17 +99,16 @@ fn router(door: Door) -> Router {
         .with_state(door)
 }
 
-/// 200 while frames move, 503 while not.
+/// 200 while frames move, 503 and why while not.
 async fn ready(axum::extract::State(door): axum::extract::State<Door>) -> Response {
     if *door.moving.borrow() {
-        (StatusCode::OK, "programme frames are moving\n").into_response()
-    } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "no programme frame left the encoder in the last second\n",
-        )
-            .into_response()
+        return (StatusCode::OK, "programme frames are moving\n").into_response();
     }
+    let why = door
+        .plane
+        .why_not()
+        .unwrap_or_else(|| "no programme frame left the encoder in the last second".into());
+    (StatusCode::SERVICE_UNAVAILABLE, why + "\n").into_response()
 }
 
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; media-src 'self' blob: mediastream:; \

@@ -7,7 +7,7 @@
 //!   book   broker     studio (crate dais-studio)
 //! ```
 //!
-//! The [`appliance`] is the only part that sees all others. `room` and `studio` do not know each other; `http` and
+//! The studio may be down while everything else serves: the box holds it as a [`plane`]. The [`appliance`] is the only part that sees all others. `room` and `studio` do not know each other; `http` and
 //! `control` are the doors, where everything that comes in is parsed, bounded and rated.
 
 pub mod appliance;
@@ -17,12 +17,16 @@ pub mod config;
 pub mod control;
 pub mod destinations;
 pub mod doctor;
+pub mod flight;
 pub mod http;
 pub mod journal;
+pub mod log;
 pub mod machine;
 pub mod media;
+pub mod plane;
 pub mod reach;
-
 pub mod start;
 pub mod store;
 pub mod tls;
+pub mod told;
+pub mod watchdog;

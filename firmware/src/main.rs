@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use daisd::config::Config;
+use daisd::config::{Config, Settings};
+use daisd::flight::{Fault, Flight};
 use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
 
 #[derive(Parser)]
 #[command(version, about = "The firmware of a Dais box")]
@@ -42,27 +42,25 @@ fn main() -> ExitCode {
         eprintln!("Name the settings with --config FILE.");
         return ExitCode::from(2);
     };
-    let loaded = if arguments.check {
-        Config::load_with_files(&path)
-    } else {
-        Config::load(&path)
-    };
-    let config = match loaded {
-        Ok(config) => config,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-    };
     if arguments.check {
-        println!("{}: all is well.", path.display());
-        return ExitCode::SUCCESS;
+        return match Config::load_with_files(&path) {
+            Ok(_) => {
+                println!("{}: all is well.", path.display());
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(&error),
+        };
     }
-    let filter = EnvFilter::try_from_env("DAIS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    let settings = match Settings::load(&path) {
+        Ok(settings) => settings,
+        Err(error) => return fail(&error),
+    };
+    let flight = Flight::default();
+    daisd::log::start(&flight);
+    flight.on_panic();
+    if let Some(mistake) = &settings.mistake {
+        tracing::error!("{}.", mistake.what);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -79,7 +77,8 @@ fn main() -> ExitCode {
             wait_for_signal().await;
             let _ = stop_out.send(true);
         });
-        daisd::start::run(config, arguments.announce, stop).await
+        tokio::spawn(write_when_asked(flight.clone()));
+        daisd::start::run(settings, arguments.announce, flight, stop).await
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -88,6 +87,22 @@ fn main() -> ExitCode {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn fail(error: &impl std::fmt::Display) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::FAILURE
+}
+
+/// SIGUSR1: the flight recorder as it is now.
+async fn write_when_asked(flight: Flight) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut asked) = signal(SignalKind::user_defined1()) else {
+        return;
+    };
+    while asked.recv().await.is_some() {
+        flight.write_soon(Fault::Asked, "asked by SIGUSR1");
     }
 }
 

@@ -2,14 +2,14 @@
 //! another.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use dais_protocol::{IceCandidateInit, Reason, RpcError};
+use dais_studio::MediaError;
 use dais_studio::api::IceCandidate;
-use dais_studio::{MediaError, Studio};
 use tokio::sync::mpsc;
 
 use crate::control::Envelope;
+use crate::plane::Plane;
 
 /// Messages of one session that wait: an answer and a burst of candidates.
 const QUEUE: usize = 256;
@@ -27,15 +27,15 @@ pub struct Done {
 }
 
 pub struct Signals {
-    studio: Arc<Studio>,
+    plane: Plane,
     done: mpsc::UnboundedSender<Done>,
     queues: HashMap<String, mpsc::Sender<(Envelope, Signal)>>,
 }
 
 impl Signals {
-    pub fn new(studio: Arc<Studio>, done: mpsc::UnboundedSender<Done>) -> Self {
+    pub fn new(plane: Plane, done: mpsc::UnboundedSender<Done>) -> Self {
         Self {
-            studio,
+            plane,
             done,
             queues: HashMap::new(),
         }
@@ -44,13 +44,13 @@ impl Signals {
     pub fn open(&mut self, session: &str) {
         let (queue, mut signals) = mpsc::channel::<(Envelope, Signal)>(QUEUE);
         self.queues.insert(session.to_owned(), queue);
-        let (studio, done, session) = (self.studio.clone(), self.done.clone(), session.to_owned());
+        let (plane, done, session) = (self.plane.clone(), self.done.clone(), session.to_owned());
         tokio::spawn(async move {
             while let Some((to, signal)) = signals.recv().await {
                 let result = match signal {
-                    Signal::Answer(sdp) => studio.answer(&session, &sdp).await,
+                    Signal::Answer(sdp) => plane.answer(&session, &sdp).await,
                     Signal::Candidate(candidate) => {
-                        studio.candidate(&session, candidate.map(to_studio)).await
+                        plane.candidate(&session, candidate.map(to_studio)).await
                     }
                 };
                 let _ = done.send(Done {

@@ -1,8 +1,8 @@
 //! Starts a box from its settings, in the order in which the parts need each other, and runs it until it is told to stop.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dais_broker::{
     Broker, BrokerError, EmbeddedConfig, ExternalConfig, Incoming, Limits, Link, LinkConfig,
@@ -11,21 +11,24 @@ use dais_broker::{
 use dais_protocol::{HostState, Id, Online};
 use dais_room::access::BOX_USERNAME;
 use dais_room::room::Opening;
-use dais_studio::{Studio, StudioError};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::appliance::{Appliance, Inbox, Parts};
 use crate::book::Book;
 use crate::clock::Clock;
-use crate::config::{self, BrokerMode, Config};
+use crate::config::{self, BrokerMode, Config, Settings};
 use crate::control::Control;
 use crate::destinations::Destinations;
+use crate::flight::Flight;
 use crate::http::{self, Door, Listeners};
 use crate::journal::{Journal, JournalError};
+use crate::plane::Plane;
 use crate::reach::Reach;
 use crate::store::{Store, StoreError};
 use crate::tls::{Certificates, TlsError};
+use crate::told::{self, Place};
+use crate::watchdog::{self, Beat, Stalls};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -42,8 +45,8 @@ pub enum StartError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Broker(#[from] BrokerError),
-    #[error("{0}")]
-    Studio(#[from] StudioError),
+    #[error("A thread cannot be started: {0}.")]
+    Thread(std::io::Error),
     #[error(
         "The web door cannot listen on {bind}: {source}. Choose another [http] listen (port 0 takes a free one) or stop what uses it."
     )]
@@ -69,12 +72,19 @@ pub enum StartError {
     Part(String),
 }
 
-/// Runs the box. `announce`: says on standard output, in one line of JSON, where it is, once the programme moves.
+/// The media part is given so long before the doors open: a start that succeeds takes less, and guests who come back
+/// after a restart find their seats with it. One that hangs must not keep people out.
+const MEDIA_FIRST: Duration = Duration::from_secs(20);
+
+/// Runs the box. `announce`: says on standard output, in one line of JSON, where it is, once the programme moves, or
+/// that it cannot.
 pub async fn run(
-    config: Config,
+    settings: Settings,
     announce: bool,
+    flight: Flight,
     stop: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
+    let Settings { config, mistake } = settings;
     let clock = Clock::start();
     let data = config.identity.data_dir.clone();
     std::fs::create_dir_all(&data).map_err(|source| StartError::Folder {
@@ -82,6 +92,21 @@ pub async fn run(
         source,
     })?;
     let _only_one = lock(&data)?;
+    flight.write_below(&data);
+    // The programme first: what follows takes its time too, and goes on beside it.
+    let (studio_out, studio_events) = mpsc::unbounded_channel();
+    let plane = match &mistake {
+        Some(mistake) if mistake.media => Plane::down(&format!(
+            "{}. Correct the settings and restart the box",
+            mistake.what
+        )),
+        _ => {
+            let plane = Plane::default();
+            tokio::spawn(plane.clone().start(config.studio(), studio_out));
+            plane
+        }
+    };
+    let mut first = plane.changes();
     let (presence_out, presence) = mpsc::unbounded_channel();
     let book = Arc::new(Book::open(
         Store::new(&data, "book.json"),
@@ -121,20 +146,14 @@ pub async fn run(
     };
     tokio::spawn(reach.clone().keep());
 
-    let (studio_out, studio_events) = mpsc::unbounded_channel();
-    let studio_config = config.studio();
-    // Opening devices and encoders takes its time, and must not hold up the doors.
-    let studio = tokio::task::spawn_blocking(move || Studio::start(studio_config, studio_out))
-        .await
-        .map_err(|e| StartError::Part(e.to_string()))??;
-    let studio = Arc::new(studio);
-    let destinations = Destinations::resume(
-        studio.clone(),
+    let destinations = Destinations::open(
+        plane.clone(),
         Store::new(&data, "outputs.json"),
         config.recordings(),
         config.outputs.max_outputs,
         clock.now_ms(),
     )?;
+    let _ = tokio::time::timeout(MEDIA_FIRST, first.settled()).await;
 
     let (health_out, health) = watch::channel(None);
     let (moving_out, moving) = watch::channel(false);
@@ -145,6 +164,7 @@ pub async fn run(
         ice_servers: config.ice_servers().into(),
         health,
         moving: moving.clone(),
+        plane: plane.clone(),
         sockets: Arc::new(Semaphore::new(config.mqtt.max_connections)),
         reach: reach.clone(),
         root: root.clone(),
@@ -170,25 +190,23 @@ pub async fn run(
         root,
         "the doors are open"
     );
-    let announcement = Announcement {
+    let place = Place {
         reach: reach.clone(),
         mqtt: mqtt_url,
         box_id: config.identity.id.clone(),
         pairing_code: book.pairing_code().to_owned(),
         fingerprint: root,
     };
-    tokio::spawn(async move {
-        let mut moving = moving;
-        if moving.wait_for(|moving| *moving).await.is_ok() {
-            let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-            let said = if announce {
-                announcement.line()
-            } else {
-                announcement.words()
-            };
-            let _ = writeln!(std::io::stdout(), "{said}");
-        }
-    });
+    tokio::spawn(told::tell(place, announce, moving, plane.clone()));
+    let beat = Beat::default();
+    watchdog::start(
+        plane.clone(),
+        beat.clone(),
+        clock,
+        flight.clone(),
+        Stalls::of_this_service(),
+    )
+    .map_err(StartError::Thread)?;
 
     let control = Control::new(link, &config.identity.id);
     let parts = Parts {
@@ -197,13 +215,16 @@ pub async fn run(
         room,
         journal,
         control,
-        studio,
+        plane,
         destinations,
         broker: broker.clone(),
         book,
         health: health_out,
         reach,
         moving: moving_out,
+        flight,
+        beat,
+        mistake: mistake.map(|mistake| mistake.what),
     };
     let inbox = Inbox {
         mqtt,
@@ -364,49 +385,4 @@ async fn https_listener(
         "there is no https://, so phones get no camera here: name a free port in [https] listen"
     );
     Ok(None)
-}
-
-/// What the box says on its standard output, once. The pairing code is for whoever stands at the box: it is never in the log.
-struct Announcement {
-    reach: Reach,
-    mqtt: String,
-    box_id: Id,
-    pairing_code: String,
-    fingerprint: Option<String>,
-}
-
-impl Announcement {
-    fn line(&self) -> String {
-        serde_json::json!({
-            "event": "ready",
-            "http": self.reach.programs(),
-            "https": self.reach.https(),
-            "mqtt": self.mqtt,
-            "box": self.box_id,
-            "pairing_code": self.pairing_code,
-            "trust": self.trust(),
-            "ca_sha256": self.fingerprint,
-        })
-        .to_string()
-    }
-
-    /// With a certificate of the studio's own there is nothing to install.
-    fn trust(&self) -> Option<String> {
-        self.fingerprint.as_ref()?;
-        self.reach.trust()
-    }
-
-    fn words(&self) -> String {
-        let mut words = format!(
-            "The companion is at {}, and pairs with the code {}.",
-            self.reach.people(),
-            self.pairing_code
-        );
-        if let (Some(trust), Some(fingerprint)) = (self.trust(), &self.fingerprint) {
-            words += &format!(
-                "\nA phone that was never here opens {trust} first. The certificate there must show the SHA-256 fingerprint\n{fingerprint}"
-            );
-        }
-        words
-    }
 }

@@ -51,6 +51,11 @@ impl Appliance {
         {
             self.see(&to.from, user.clone())?;
         }
+        if needs_media(&call)
+            && let Some(why) = self.plane.why_not()
+        {
+            return self.refuse(&to, &from, why);
+        }
         let watches = matches!(&call, Call::MediaRestart(p) if self.watching(&to.from).as_deref() == Some(p.session.as_str()));
         if !watches && self.room.is_own(&from, &call) {
             return self.apply(
@@ -71,6 +76,18 @@ impl Appliance {
                     let acted = !media && result.is_ok();
                     return self.answer(&to, result, acted);
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// The media part is down. What was answered before is answered so again.
+    fn refuse(&mut self, to: &Envelope, from: &Caller, why: String) -> Result<(), JournalError> {
+        match self.room.begin(from, &to.id, self.clock.now_ms()) {
+            Once::Answered(result) => self.control.reply(to, result),
+            Once::Underway => {}
+            Once::New => {
+                return self.answer(to, Err(RpcError::new(Reason::Unavailable, why)), false);
             }
         }
         Ok(())
@@ -171,6 +188,23 @@ impl Appliance {
             Ok(()) => Outcome::Later,
             Err(error) => Outcome::Now(Err(error)),
         }
+    }
+}
+
+/// Calls that begin something which only the media plane can carry out. What ends or mutes is taken all the same.
+fn needs_media(call: &Call) -> bool {
+    match call {
+        Call::MicRequest(_)
+        | Call::MicInvite(_)
+        | Call::MediaAnswer(_)
+        | Call::MediaCandidate(_)
+        | Call::MediaRestart(_)
+        | Call::OutputStart(_)
+        | Call::RecordStart(_) => true,
+        Call::MicRespond(respond) => respond.accept,
+        Call::MicAnswer(answer) => answer.accept,
+        Call::MediaWatch(watch) => watch.on,
+        _ => false,
     }
 }
 

@@ -52,7 +52,7 @@ impl Appliance {
     ) -> Result<(), StudioError> {
         self.signals.open(session);
         self.sessions.insert(session.to_string(), owner);
-        let opened = self.studio.open(SessionSpec {
+        let opened = self.plane.open(SessionSpec {
             session: session.to_string(),
             kind,
         });
@@ -64,7 +64,7 @@ impl Appliance {
 
     pub(super) fn close_session(&mut self, session: &str) {
         self.forget_session(session);
-        self.studio.close(session);
+        self.plane.close(session);
     }
 
     fn forget_session(&mut self, session: &str) {

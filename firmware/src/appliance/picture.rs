@@ -23,7 +23,7 @@ impl Appliance {
             self.stop_watching(&who);
         }
         self.send_wants(&scene);
-        self.studio.scene(scene);
+        self.plane.scene(scene);
     }
 
     fn scene(&self) -> Scene {

@@ -89,7 +89,7 @@ impl Vitals {
     /// Measures, and says what is newly wrong as `(what, advice)`.
     pub fn measure(
         &mut self,
-        studio: &StudioHealth,
+        studio: Option<&StudioHealth>,
         disk: &Path,
         watchers: usize,
         refused: u64,
@@ -97,6 +97,8 @@ impl Vitals {
         rev: u64,
     ) -> Vec<(String, String)> {
         let now = self.clock.now_ms();
+        let (running, blank) = (studio.is_some(), StudioHealth::default());
+        let studio = studio.unwrap_or(&blank);
         // The folder of recordings is made with the first one: until then, its parent tells.
         let free = disk.ancestors().find_map(machine::disk_free_bytes);
         let counters = link.counters();
@@ -159,10 +161,7 @@ impl Vitals {
             self.moving
                 .send_if_modified(|moving| std::mem::replace(moving, health.fps > 0.0) != *moving);
         }
-        if *self.moving.borrow() {
-            let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
-        }
-        self.slow_seconds = if health.fps < FPS_FLOOR * self.wanted_fps {
+        self.slow_seconds = if running && health.fps < FPS_FLOOR * self.wanted_fps {
             self.slow_seconds + 1
         } else {
             0

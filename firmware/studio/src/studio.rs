@@ -179,6 +179,11 @@ impl Studio {
         self.outputs.stop_record();
     }
 
+    /// Programme frames that left the encoder since the start.
+    pub fn encoded(&self) -> u64 {
+        self.shared.feeds.programme.units()
+    }
+
     pub fn health(&self) -> StudioHealth {
         let counters = &self.shared.counters;
         let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);

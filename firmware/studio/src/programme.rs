@@ -104,7 +104,7 @@ impl Line {
     }
 
     /// What takes an encoder's units into the feed.
-    fn into_feed(&self) -> impl Fn(&Unit<'_>) + Send + Sync + 'static {
+    fn feeder(&self) -> impl Fn(&Unit<'_>) + Send + Sync + 'static {
         let (feed, asked_at) = (self.feed.clone(), self.asked_at.clone());
         move |unit| {
             if let Some(caps) = unit.caps {
@@ -229,13 +229,13 @@ impl Lines {
             let build = move |line: &Line| {
                 let (s, moving) = (shared.clone(), moving.clone());
                 let (rung, shape) = line.rung()?;
-                let into_feed = line.into_feed();
+                let feeder = line.feeder();
                 Encoding::video(rung, shape, true, &shared.time, move |unit| {
                     s.counters.ledger.encoded(unit.pts, s.time.now());
                     if !moving.swap(true, Ordering::Relaxed) {
                         s.tell(Event::Moving);
                     }
-                    into_feed(unit);
+                    feeder(unit);
                 })
             };
             Line::new(
@@ -251,7 +251,7 @@ impl Lines {
             let time = shared.time.clone();
             let build = move |line: &Line| {
                 let (rung, shape) = line.rung()?;
-                Encoding::video(rung, shape, false, &time, line.into_feed())
+                Encoding::video(rung, shape, false, &time, line.feeder())
             };
             let ladder = Ladder::new(rungs, returns.clone());
             Line::new(
@@ -265,7 +265,7 @@ impl Lines {
         };
         let sound = {
             let (time, kbps) = (shared.time.clone(), p.audio_kbps);
-            let build = move |line: &Line| Encoding::sound(aac, kbps, &time, line.into_feed());
+            let build = move |line: &Line| Encoding::sound(aac, kbps, &time, line.feeder());
             Line::new(
                 "sound",
                 &feeds.sound,
@@ -367,7 +367,7 @@ mod tests {
             0 => Encoding::stalled(&time),
             _ => {
                 let rung = Rung::new("x264enc", &Default::default());
-                Encoding::video(&rung, &shape, false, &time, line.into_feed())
+                Encoding::video(&rung, &shape, false, &time, line.feeder())
             }
         };
         let line = Line::new(

@@ -99,7 +99,7 @@ impl Encoding {
     ) -> Result<Encoding, StudioError> {
         let encoder = make(codec.name())?;
         encoder.set_property("bitrate", kbps as i32 * 1000);
-        if codec == Codec::AvAac {
+        if codec == Codec::Av {
             // 30 s of pink noise take 0.28 s of a 2.6 GHz core, with the default (twoloop) 0.52 s.
             encoder.set_property_from_str("aac-coder", "fast");
         }

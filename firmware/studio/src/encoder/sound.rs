@@ -10,17 +10,17 @@ use crate::time::StudioTime;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
-    AvAac,
-    VoAac,
-    FdkAac,
+    Av,
+    Vo,
+    Fdk,
 }
 
 impl Codec {
     pub fn name(self) -> &'static str {
         match self {
-            Codec::AvAac => "avenc_aac",
-            Codec::VoAac => "voaacenc",
-            Codec::FdkAac => "fdkaacenc",
+            Codec::Av => "avenc_aac",
+            Codec::Vo => "voaacenc",
+            Codec::Fdk => "fdkaacenc",
         }
     }
 }
@@ -30,7 +30,7 @@ const TRIAL: Duration = Duration::from_secs(3);
 
 pub(crate) fn choose_sound(kbps: u32) -> Result<Codec, StudioError> {
     let mut tried = Vec::new();
-    for codec in [Codec::FdkAac, Codec::AvAac, Codec::VoAac] {
+    for codec in [Codec::Fdk, Codec::Av, Codec::Vo] {
         match try_out(codec, kbps) {
             Ok(()) => {
                 tracing::info!(encoder = codec.name(), "this AAC encoder works here");

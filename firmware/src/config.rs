@@ -459,6 +459,7 @@ impl Config {
             returns: self.returns.clone(),
             sessions: self.sessions.clone(),
             ice: self.ice.clone(),
+            passports: Some(self.identity.data_dir.join("encoders.json")),
         }
     }
 
@@ -664,6 +665,24 @@ mod tests {
         let missing = Config::load_with_files(&path).unwrap_err().to_string();
         let wanted = format!("{}:5: https.certificate: /none/c", path.display());
         assert!(missing.starts_with(&wanted), "{missing}");
+    }
+
+    #[test]
+    fn a_board_names_its_encoders_and_their_settings() {
+        let board = "[programme]\nencoders = [\"mpph264enc\"]\n[programme.encoder_settings.mpph264enc]\nmax-pending = 1\nzero-copy-pkt = true\nbps = \"{bps}\"\n";
+        let config = Config::parse(Path::new("x"), board).unwrap().studio();
+        assert_eq!(config.programme.encoders, ["mpph264enc"]);
+        let settings = &config.programme.encoder_settings["mpph264enc"];
+        assert_eq!(settings["max-pending"].to_string(), "1");
+        assert_eq!(settings["zero-copy-pkt"].to_string(), "true");
+        assert_eq!(settings["bps"].to_string(), "{bps}");
+        let name = complaint("[programme]\nencoders = [\"x264enc ! fakesink\"]\n");
+        assert!(
+            name.starts_with("dais.toml:2: programme.encoders: "),
+            "{name}"
+        );
+        let value = complaint("[programme.encoder_settings.x264enc]\ntune = [1]\n");
+        assert!(value.starts_with("dais.toml:2: "), "{value}");
     }
 
     #[test]

@@ -26,17 +26,20 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Says what this machine can capture, encode and mix, measured.
+    /// Says what this machine can capture, encode and mix, measured; with --config, as that box is set.
     Doctor {
         #[arg(long)]
         json: bool,
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
     },
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some(Command::Doctor { json }) = arguments.command {
-        return daisd::doctor::run(json);
+    if let Some(Command::Doctor { json, config }) = arguments.command {
+        let config = config.or(arguments.config);
+        return daisd::doctor::run(config.as_deref(), json);
     }
     let Some(path) = arguments.config else {
         eprintln!("Name the settings with --config FILE.");

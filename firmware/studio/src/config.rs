@@ -1,5 +1,8 @@
 //! The studio's settings. `daisd` embeds them in its TOML; every unknown key is an error.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 use crate::error::StudioError;
@@ -14,6 +17,9 @@ pub struct StudioConfig {
     pub returns: ReturnsConfig,
     pub sessions: SessionsConfig,
     pub ice: IceConfig,
+    /// Where the encoders' passports are kept; nowhere if `None`.
+    #[serde(skip)]
+    pub passports: Option<PathBuf>,
 }
 
 /// The host's camera and microphone.
@@ -51,14 +57,40 @@ impl Default for MonitorConfig {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Encoder {
-    /// The first that produces frames on this machine.
-    Auto,
-    X264,
-    Openh264,
+/// The value of an encoder's property, as people write it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a property's value is a text, a whole number, true or false"
+)]
+pub enum Setting {
+    Flag(bool),
+    Number(i64),
+    Text(String),
 }
+
+impl std::fmt::Display for Setting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Setting::Flag(flag) => flag.fmt(f),
+            Setting::Number(number) => number.fmt(f),
+            Setting::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+/// The hardware of the boards that are known, one of which a machine has at most; software stands below by itself.
+const ENCODERS: [&str; 6] = [
+    "v4l2h264enc",
+    "vah264lpenc",
+    "vah264enc",
+    "nvh264enc",
+    "mpph264enc",
+    "vpuenc_h264",
+];
+const MOST_ENCODERS: usize = 16;
+const MOST_SETTINGS: usize = 64;
+const MOST_SETTING: usize = 1024;
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -70,7 +102,12 @@ pub struct ProgrammeConfig {
     pub audio_kbps: u32,
     /// Longest distance of keyframes in seconds.
     pub keyframe_s: u32,
-    pub encoder: Encoder,
+    /// `auto`, or the one of `encoders` (or of the software's) that is wanted.
+    pub encoder: String,
+    /// GStreamer's H.264 encoders by their elements' names, the best first; `x264enc` and `openh264enc` stand below all others.
+    pub encoders: Vec<String>,
+    /// Properties of encoders, in addition to or in place of the box's own: element, property, value.
+    pub encoder_settings: BTreeMap<String, BTreeMap<String, Setting>>,
     /// Behind the tiles, as `#rrggbb`.
     pub background: String,
 }
@@ -84,7 +121,9 @@ impl Default for ProgrammeConfig {
             bitrate_kbps: 6000,
             audio_kbps: 160,
             keyframe_s: 2,
-            encoder: Encoder::Auto,
+            encoder: "auto".into(),
+            encoders: ENCODERS.map(String::from).into(),
+            encoder_settings: BTreeMap::new(),
             background: "#14171c".into(),
         }
     }
@@ -302,6 +341,7 @@ impl StudioConfig {
             );
         }
         p.background_rgb()?;
+        p.check_encoders()?;
         if (self.ice.min_port == 0) != (self.ice.max_port == 0)
             || self.ice.min_port > self.ice.max_port
         {
@@ -317,7 +357,50 @@ impl StudioConfig {
     }
 }
 
+/// Whether this can be the name of an element or a property.
+fn is_name(name: &str) -> bool {
+    let known = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    (1..=64).contains(&name.len()) && name.chars().all(known)
+}
+
 impl ProgrammeConfig {
+    fn check_encoders(&self) -> Result<(), StudioError> {
+        let bad = |key, what: String| Err(StudioError::Config { key, what });
+        let no_element = |name: &str| format!("\"{name}\" is not the name of a GStreamer element");
+        if !is_name(&self.encoder) {
+            return bad("programme.encoder", no_element(&self.encoder));
+        }
+        if self.encoders.len() > MOST_ENCODERS {
+            return bad(
+                "programme.encoders",
+                format!("at most {MOST_ENCODERS} are tried"),
+            );
+        }
+        if let Some(name) = self.encoders.iter().find(|name| !is_name(name)) {
+            return bad("programme.encoders", no_element(name));
+        }
+        let key = "programme.encoder_settings";
+        for (element, settings) in &self.encoder_settings {
+            if !is_name(element) {
+                return bad(key, no_element(element));
+            }
+            if settings.len() > MOST_SETTINGS {
+                return bad(key, format!("{element} has more than {MOST_SETTINGS}"));
+            }
+            if let Some(name) = settings.keys().find(|name| !is_name(name)) {
+                return bad(key, format!("\"{name}\" is not the name of a property"));
+            }
+            let long = |value: &&Setting| value.to_string().len() > MOST_SETTING;
+            if settings.values().any(|value| long(&value)) {
+                return bad(
+                    key,
+                    format!("a value of {element} is longer than {MOST_SETTING} characters"),
+                );
+            }
+        }
+        Ok(())
+    }
+
     pub fn background_rgb(&self) -> Result<[u8; 3], StudioError> {
         let hex = self
             .background

@@ -28,10 +28,12 @@ pub struct StudioHealth {
     pub ticks_late: u64,
     /// Grid points without a frame: the machine stood still for more than a second.
     pub ticks_missed: u64,
-    /// Mixed frames that the encoder was too slow to take.
+    /// Mixed frames that the encoder was too slow to take, or took and lost when it failed.
     pub encoder_dropped: u64,
     /// How often a stalled encoder was built anew.
     pub encoder_rebuilt: u64,
+    /// Which encoders make the programme's and the returns' pictures.
+    pub encoders: Vec<EncoderHealth>,
     /// Programme frames that showed the host's previous frame again.
     pub host_repeated: u64,
     /// Frames of the host that were never shown.
@@ -53,6 +55,16 @@ pub struct StudioHealth {
     pub feeds: Vec<FeedHealth>,
     pub outputs: Vec<OutputHealth>,
     pub sessions: Vec<crate::session::SessionHealth>,
+}
+
+/// Where an encoder's place stands on its ladder.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct EncoderHealth {
+    pub line: &'static str,
+    /// The rung in use.
+    pub element: String,
+    /// Those that failed in service and were left.
+    pub left: Vec<String>,
 }
 
 /// What an output lost, with its own queue.

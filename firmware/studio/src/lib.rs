@@ -33,6 +33,7 @@ pub mod studio;
 pub mod time;
 
 pub use config::{Secret, StudioConfig};
+pub use encoder::{Figures, Key, Passport, VideoShape};
 pub use error::{MediaError, StudioError};
 pub use feed::{Feed, Feeds, Subscription};
 pub use health::StudioHealth;

@@ -1,6 +1,7 @@
 //! What this machine can capture, encode and mix, found out by doing it.
 
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Instant;
 
 use gst::prelude::*;
 use gstdais::blend::Yuv;
@@ -9,15 +10,12 @@ use gstdais::tilemix::TileMixer;
 use serde::Serialize;
 
 use crate::capture::Places;
-use crate::config::MixEngine;
+use crate::config::{MixEngine, StudioConfig};
 use crate::element::missing;
+use crate::encoder::{Key, Passport, Passports, Rung, Terms, VideoShape, try_out};
 use crate::engine::{EngineReport, ten_tiles};
 use crate::error::StudioError;
 
-/// Frames that are encoded for a figure: two seconds of a 30 fps programme.
-const FRAMES: u32 = 60;
-/// A hardware encoder that hangs must not hang the doctor.
-const PATIENCE: Duration = Duration::from_secs(20);
 const MIXES: u32 = 60;
 
 /// The elements that no Dais can do without, and those that serve one kind of source or destination.
@@ -43,25 +41,20 @@ const NEEDED: &[&str] = &[
     "v4l2src",
     "jpegdec",
 ];
-const VIDEO_ENCODERS: &[&str] = &[
-    "x264enc",
-    "openh264enc",
-    "vah264lpenc",
-    "vah264enc",
-    "nvh264enc",
-    "v4l2h264enc",
-    "mpph264enc",
-    "vpuenc_h264",
-    "nvv4l2h264enc",
-];
-
 /// All of it.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub gstreamer: String,
     pub cameras: Vec<Device>,
     pub microphones: Vec<Device>,
-    pub encoders: Vec<EncoderReport>,
+    /// What encoders were asked to make.
+    pub shape: VideoShape,
+    /// In the order in which the box chooses; the first good one is used.
+    pub encoders: Vec<Passport>,
+    /// Encoders of the list that are not on this machine.
+    pub absent: Vec<String>,
+    /// What the box found at its own starts, where its settings were named.
+    pub kept: Option<Kept>,
     /// A 1080p picture of ten 1280x720 pictures, scaled, all new, on one core.
     pub mix_ms: f64,
     /// What else could mix, `[mix] engine`.
@@ -76,12 +69,13 @@ pub struct Device {
     pub setting: Option<String>,
 }
 
+/// The passports that a box has.
 #[derive(Debug, Serialize)]
-pub struct EncoderReport {
-    pub element: String,
-    /// Moving 1080p pictures a second; `None` if it made none.
-    pub fps: Option<f64>,
-    pub trouble: Option<String>,
+pub struct Kept {
+    pub path: PathBuf,
+    pub passports: Vec<Passport>,
+    /// Why the file could not be read.
+    pub damage: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -91,28 +85,31 @@ pub struct Missing {
 }
 
 impl Report {
-    /// Whether a box can run here: nothing is missing, and some encoder keeps up with 1080p30.
+    /// Whether a box can run here: nothing is missing, and some encoder keeps up with the programme.
     pub fn is_well(&self) -> bool {
-        self.missing.is_empty()
-            && self
-                .encoders
-                .iter()
-                .any(|encoder| encoder.fps.is_some_and(|fps| fps >= 30.0))
+        let needed = f64::from(self.shape.fps);
+        let keeps_up =
+            |p: &Passport| p.verdict().is_ok() && p.figures.fps.is_some_and(|fps| fps >= needed);
+        self.missing.is_empty() && self.encoders.iter().any(keeps_up)
     }
 }
 
-/// Takes some seconds: everything is tried.
-pub fn probe() -> Result<Report, StudioError> {
+/// Takes some seconds: everything is tried, encoders with the programme's shape and settings.
+pub fn probe(config: &StudioConfig) -> Result<Report, StudioError> {
     gst::init()?;
+    let rungs = crate::encoder::rungs(&config.programme);
+    let (here, absent): (Vec<_>, Vec<_>) = rungs.into_iter().partition(|rung| rung.exists());
     Ok(Report {
         gstreamer: gst::version_string().to_string(),
         cameras: devices("Video/Source", "device.path", "v4l2"),
         microphones: devices("Audio/Source", "alsa.device", "alsa"),
-        encoders: VIDEO_ENCODERS
+        shape: VideoShape::of_programme(config),
+        encoders: here
             .iter()
-            .filter(|element| gst::ElementFactory::find(element).is_some())
-            .map(|element| measure(element))
+            .filter_map(|rung| measure(rung, &VideoShape::of_programme(config)))
             .collect(),
+        absent: absent.into_iter().map(|rung| rung.element).collect(),
+        kept: config.passports.clone().map(kept),
         mix_ms: mix_ms(),
         engines: [MixEngine::Stock, MixEngine::Gl, MixEngine::Va]
             .map(crate::engine::report)
@@ -123,6 +120,32 @@ pub fn probe() -> Result<Report, StudioError> {
             .map(|element| lacking(element))
             .collect(),
     })
+}
+
+/// Tries one encoder of this machine, by its element's name, with the programme's shape: a V4L2 encoder of any codec, too, of which
+/// the figures are told and that the programme can't use it.
+pub fn try_encoder(config: &StudioConfig, element: &str) -> Result<Passport, StudioError> {
+    gst::init()?;
+    let rung = Rung::new(element, &config.programme.encoder_settings);
+    if !rung.exists() {
+        return Err(missing(element));
+    }
+    measure(&rung, &VideoShape::of_programme(config))
+        .ok_or_else(|| StudioError::pipeline("trial", "it came to no end"))
+}
+
+fn measure(rung: &Rung, shape: &VideoShape) -> Option<Passport> {
+    let tried = try_out(rung, shape, &Terms::alone())?;
+    Some(Passport::new(Key::of(rung, shape), tried))
+}
+
+fn kept(path: PathBuf) -> Kept {
+    let passports = Passports::open(Some(path.clone()));
+    Kept {
+        passports: passports.all(),
+        damage: passports.damage().map(Into::into),
+        path,
+    }
 }
 
 fn lacking(element: &str) -> Missing {
@@ -166,68 +189,6 @@ fn devices(class: &str, property: &str, kind: &str) -> Vec<Device> {
             setting: setting(device),
         })
         .collect()
-}
-
-fn measure(element: &str) -> EncoderReport {
-    let tuned = match element {
-        "x264enc" => "x264enc tune=zerolatency speed-preset=superfast bitrate=6000",
-        other => other,
-    };
-    let line = format!(
-        "videotestsrc pattern=ball num-buffers={FRAMES} ! video/x-raw,width=1920,height=1080,framerate=30/1 ! videoconvert ! {tuned} ! fakesink name=end sync=false"
-    );
-    let outcome = run(&line);
-    match outcome {
-        Ok(took) => EncoderReport {
-            element: element.into(),
-            fps: Some(f64::from(FRAMES) / took.as_secs_f64()),
-            trouble: None,
-        },
-        Err(trouble) => EncoderReport {
-            element: element.into(),
-            fps: None,
-            trouble: Some(trouble),
-        },
-    }
-}
-
-/// Runs a pipeline to its end; an encoder that ends without a picture has failed.
-fn run(line: &str) -> Result<Duration, String> {
-    let pipeline = gst::parse::launch(line)
-        .map_err(|e| e.to_string())?
-        .downcast::<gst::Pipeline>()
-        .map_err(|_| "no pipeline".to_owned())?;
-    let start = Instant::now();
-    let outcome = pipeline
-        .set_state(gst::State::Playing)
-        .map_err(|e| e.to_string())
-        .and_then(|_| {
-            let bus = pipeline.bus().ok_or("no bus")?;
-            let patience =
-                gst::ClockTime::try_from(PATIENCE).unwrap_or(gst::ClockTime::from_seconds(20));
-            match bus
-                .timed_pop_filtered(patience, &[gst::MessageType::Eos, gst::MessageType::Error])
-            {
-                Some(message) => match message.view() {
-                    gst::MessageView::Error(error) => Err(error.error().to_string()),
-                    _ => Ok(start.elapsed()),
-                },
-                None => Err(format!(
-                    "it made no {FRAMES} pictures in {} s",
-                    PATIENCE.as_secs()
-                )),
-            }
-        });
-    let made = pipeline.by_name("end").and_then(|end| {
-        end.property::<Option<gst::Structure>>("stats")?
-            .get::<u64>("rendered")
-            .ok()
-    });
-    let _ = pipeline.set_state(gst::State::Null);
-    match made {
-        Some(0) => outcome.and(Err("it ended without a picture".into())),
-        _ => outcome,
-    }
 }
 
 fn mix_ms() -> f64 {

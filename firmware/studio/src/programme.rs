@@ -1,4 +1,7 @@
-//! The encoders of the programme and of the returns, kept running: what stalls is built anew, what nobody takes rests.
+//! The encoders of the programme and of the returns: a place for each ([`Line`]), where an encoder comes and goes.
+
+mod keeper;
+mod pace;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,25 +10,24 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 
 use crate::api::Event;
-use crate::encoder::{self, Codec, Encoding, VideoShape};
+use crate::encoder::{
+    self, Encoding, Key, Ladder, Passport, Passports, Rung, Terms, Unit, VideoShape,
+};
 use crate::error::StudioError;
 use crate::feed::Feed;
-use crate::health::add;
+use crate::health::{EncoderHealth, add};
 use crate::studio::Shared;
+use keeper::LOOK;
+pub(crate) use keeper::keep;
 
-/// How often encoders are looked after; also the longest a first taker of a return waits for its encoder to be built.
-const LOOK: Duration = Duration::from_millis(40);
-/// An encoder that is fed and puts nothing out for so long is stalled. Within a second even a starved one gives something,
-/// but on a machine at twenty times its load building anew made it worse.
-const STALLED: Duration = Duration::from_secs(2);
-/// An encoder that nobody takes is kept for so long: people reload pages.
-const REST: Duration = Duration::from_secs(10);
-/// Between two tries of building an encoder.
-const AGAIN: Duration = Duration::from_secs(1);
 /// Raw frames that may wait for an encoder: 400 ms at 30 frames a second, so that a short fit of the machine costs no frame.
 const WAITING_FRAMES: u64 = 12;
 /// Raw 10 ms blocks.
 const WAITING_BLOCKS: u64 = 50;
+/// No keyframe is asked for.
+const NONE: u64 = u64::MAX;
+/// The programme moves for so long before what has no passport is tried beside it.
+const TRIALS_AFTER: Duration = Duration::from_secs(5);
 
 type Build = Box<dyn Fn(&Line) -> Result<Encoding, StudioError> + Send + Sync>;
 
@@ -34,13 +36,20 @@ pub(crate) struct Line {
     name: &'static str,
     pub feed: Arc<Feed>,
     build: Build,
+    /// The rungs of a picture's encoder; sound has one that works or none.
+    ladder: Option<Ladder>,
     /// Only while somebody takes the feed.
     on_demand: bool,
     max_waiting: u64,
     open: Mutex<Option<Open>>,
     fed: AtomicU64,
+    /// Found no place before the encoder.
     dropped: AtomicU64,
+    /// Went into an encoder that failed, or came before the next one was there.
+    lost: AtomicU64,
     rebuilt: AtomicU64,
+    /// How many units had come when the oldest unanswered request for a keyframe was made.
+    asked_at: Arc<AtomicU64>,
 }
 
 #[derive(Clone)]
@@ -53,6 +62,7 @@ impl Line {
     fn new(
         name: &'static str,
         feed: &Arc<Feed>,
+        ladder: Option<Ladder>,
         on_demand: bool,
         max_waiting: u64,
         build: Build,
@@ -61,24 +71,72 @@ impl Line {
             name,
             feed: feed.clone(),
             build,
+            ladder,
             on_demand,
             max_waiting,
             open: Mutex::default(),
             fed: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
             rebuilt: AtomicU64::new(0),
+            asked_at: Arc::new(AtomicU64::new(NONE)),
         });
         let weak = Arc::downgrade(&line);
         feed.on_keyframe_request(move || {
-            if let Some(encoder) = weak
-                .upgrade()
-                .and_then(|l| l.open())
-                .and_then(|o| o.encoder.upgrade())
-            {
-                encoder::request_keyframe(&encoder);
+            if let Some(line) = weak.upgrade() {
+                line.request_keyframe();
             }
         });
         line
+    }
+
+    fn request_keyframe(&self) {
+        let Some(encoder) = self.open().and_then(|o| o.encoder.upgrade()) else {
+            return;
+        };
+        let _ = self.asked_at.compare_exchange(
+            NONE,
+            self.feed.units(),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        encoder::request_keyframe(&encoder);
+    }
+
+    /// What takes an encoder's units into the feed.
+    fn feeder(&self) -> impl Fn(&Unit<'_>) + Send + Sync + 'static {
+        let (feed, asked_at) = (self.feed.clone(), self.asked_at.clone());
+        move |unit| {
+            if let Some(caps) = unit.caps {
+                feed.set_caps(caps);
+            }
+            if unit.is_keyframe() {
+                asked_at.store(NONE, Ordering::Relaxed);
+            }
+            feed.publish(unit.buffer);
+        }
+    }
+
+    fn rung(&self) -> Result<(&Rung, &VideoShape), StudioError> {
+        let ladder = self.ladder.as_ref();
+        ladder
+            .and_then(|ladder| Some((ladder.rung()?, &ladder.shape)))
+            .ok_or_else(|| StudioError::pipeline("encoder", "it has no rung"))
+    }
+
+    /// Units in which a keyframe that was asked for has to come: half a second's, and at least as many as a trial allows.
+    fn obeys_within(&self) -> Option<u64> {
+        let ladder = self.ladder.as_ref()?;
+        Some(u64::from(ladder.shape.fps / 2).max(10))
+    }
+
+    pub fn health(&self) -> Option<EncoderHealth> {
+        let ladder = self.ladder.as_ref()?;
+        Some(EncoderHealth {
+            line: self.name,
+            element: ladder.rung()?.element.clone(),
+            left: ladder.left().iter().map(|r| r.element.clone()).collect(),
+        })
     }
 
     fn open(&self) -> Option<Open> {
@@ -98,7 +156,12 @@ impl Line {
 
     /// Gives the encoder a frame or a block; one too many is dropped and counted. Never blocks.
     pub fn push(&self, buffer: gst::Buffer) {
-        let Some(open) = self.open() else { return };
+        let Some(open) = self.open() else {
+            if !self.on_demand && self.feed.units() > 0 {
+                add(&self.lost, 1);
+            }
+            return;
+        };
         add(&self.fed, 1);
         if open.appsrc.current_level_buffers() >= self.max_waiting
             || open.appsrc.push_buffer(buffer).is_err()
@@ -107,8 +170,9 @@ impl Line {
         }
     }
 
+    /// Frames that are not in the feed.
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.dropped.load(Ordering::Relaxed) + self.lost.load(Ordering::Relaxed)
     }
 
     pub fn rebuilt(&self) -> u64 {
@@ -120,6 +184,7 @@ impl Line {
             appsrc: e.appsrc.clone(),
             encoder: e.encoder.downgrade(),
         });
+        self.asked_at.store(NONE, Ordering::Relaxed);
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = open;
     }
 }
@@ -131,70 +196,80 @@ pub(crate) struct Lines {
     pub sound: Arc<Line>,
     pub return_h264: Arc<Line>,
     pub return_vp8: Arc<Line>,
+    passports: Arc<Passports>,
+    /// What may be tried when the programme moves.
+    untried: Arc<Vec<(Rung, VideoShape)>>,
 }
 
 impl Lines {
     /// Finds out which encoders work here, and makes the lines. None runs yet.
     pub fn new(shared: &Shared) -> Result<Lines, StudioError> {
-        let (p, r) = (&shared.config.programme, &shared.config.returns);
-        let programme = VideoShape {
-            width: p.width,
-            height: p.height,
-            fps: p.fps,
-            kbps: p.bitrate_kbps,
-            keyframe: p.fps * p.keyframe_s,
-            baseline: false,
-        };
-        let returns = VideoShape {
-            width: r.width,
-            height: r.height,
-            fps: r.fps,
-            kbps: r.bitrate_kbps,
-            keyframe: r.fps * 10,
-            baseline: true,
-        };
-        let h264 = encoder::choose(p.encoder, &programme)?;
+        let config = &shared.config;
+        let p = &config.programme;
+        let (programme, returns) = (
+            VideoShape::of_programme(config),
+            VideoShape::of_returns(config),
+        );
+        let passports = Passports::open(config.passports.clone());
+        let for_programme = encoder::find(p, &programme, &passports, true)?;
+        // What gave a picture of the programme's shape a moment ago is not asked again.
+        let for_returns = encoder::find(p, &returns, &passports, false)?;
+        let untried = [
+            (for_programme.untried, &programme),
+            (for_returns.untried, &returns),
+        ];
+        let untried = untried
+            .into_iter()
+            .flat_map(|(rungs, shape)| rungs.into_iter().map(|rung| (rung, shape.clone())))
+            .collect();
         let aac = encoder::choose_sound(p.audio_kbps)?;
-        let moving = AtomicBool::new(false);
         let feeds = &shared.feeds;
         let programme = {
-            let (shared, moving) = (shared.clone(), Arc::new(moving));
+            let (shared, moving) = (shared.clone(), Arc::new(AtomicBool::new(false)));
             let build = move |line: &Line| {
                 let (s, moving) = (shared.clone(), moving.clone());
-                Encoding::video(
-                    h264,
-                    &programme,
-                    true,
-                    &shared.time,
-                    &line.feed,
-                    move |pts| {
-                        s.counters.ledger.encoded(pts, s.time.now());
-                        if !moving.swap(true, Ordering::Relaxed) {
-                            s.tell(Event::Moving);
-                        }
-                    },
-                )
+                let (rung, shape) = line.rung()?;
+                let feeder = line.feeder();
+                Encoding::video(rung, shape, true, &shared.time, move |unit| {
+                    s.counters.ledger.encoded(unit.pts, s.time.now());
+                    if !moving.swap(true, Ordering::Relaxed) {
+                        s.tell(Event::Moving);
+                    }
+                    feeder(unit);
+                })
             };
             Line::new(
                 "programme",
                 &feeds.programme,
+                Some(Ladder::new(for_programme.rungs, programme)),
                 false,
                 WAITING_FRAMES,
                 Box::new(build),
             )
         };
-        let return_line = |name, feed, codec| {
-            let (time, shape) = (shared.time.clone(), returns.clone());
-            let build =
-                move |line: &Line| Encoding::video(codec, &shape, false, &time, &line.feed, |_| {});
-            Line::new(name, feed, true, WAITING_FRAMES, Box::new(build))
+        let return_line = |name, feed, rungs| {
+            let time = shared.time.clone();
+            let build = move |line: &Line| {
+                let (rung, shape) = line.rung()?;
+                Encoding::video(rung, shape, false, &time, line.feeder())
+            };
+            let ladder = Ladder::new(rungs, returns.clone());
+            Line::new(
+                name,
+                feed,
+                Some(ladder),
+                true,
+                WAITING_FRAMES,
+                Box::new(build),
+            )
         };
         let sound = {
             let (time, kbps) = (shared.time.clone(), p.audio_kbps);
-            let build = move |line: &Line| Encoding::sound(aac, kbps, &time, &line.feed);
+            let build = move |line: &Line| Encoding::sound(aac, kbps, &time, line.feeder());
             Line::new(
                 "sound",
                 &feeds.sound,
+                None,
                 false,
                 WAITING_BLOCKS,
                 Box::new(build),
@@ -203,12 +278,14 @@ impl Lines {
         Ok(Lines {
             programme,
             sound,
-            return_h264: return_line("return", &feeds.return_h264, h264),
-            return_vp8: return_line("VP8 return", &feeds.return_vp8, Codec::Vp8),
+            return_h264: return_line("return", &feeds.return_h264, for_returns.rungs),
+            return_vp8: return_line("VP8 return", &feeds.return_vp8, vec![Rung::vp8()]),
+            passports: Arc::new(passports),
+            untried: Arc::new(untried),
         })
     }
 
-    fn all(&self) -> [&Arc<Line>; 4] {
+    pub fn all(&self) -> [&Arc<Line>; 4] {
         [
             &self.programme,
             &self.sound,
@@ -216,179 +293,51 @@ impl Lines {
             &self.return_vp8,
         ]
     }
-}
 
-/// What the keeper knows of one line.
-struct Kept {
-    line: Arc<Line>,
-    encoding: Option<Encoding>,
-    units: u64,
-    fed: u64,
-    progress: Instant,
-    wanted: Instant,
-    next_try: Instant,
-    in_trouble: bool,
-}
-
-/// Looks after all encoders until `stop`, on a thread of its own: building and stopping one takes time.
-pub(crate) fn keep(shared: &Shared, lines: &Lines, stop: &AtomicBool) {
-    let now = Instant::now();
-    let mut kept: Vec<Kept> = lines
-        .all()
-        .into_iter()
-        .map(|line| Kept {
-            line: line.clone(),
-            encoding: None,
-            units: 0,
-            fed: 0,
-            progress: now,
-            wanted: now,
-            next_try: now,
-            in_trouble: false,
-        })
-        .collect();
-    let mut pace = Pace::new();
-    while !stop.load(Ordering::Relaxed) {
-        for line in &mut kept {
-            line.look(shared);
-        }
-        pace.look(shared, &lines.programme);
-        std::thread::sleep(LOOK);
-    }
-    for line in kept {
-        line.line.install(None);
-    }
-}
-
-impl Kept {
-    fn look(&mut self, shared: &Shared) {
-        let now = Instant::now();
-        let wanted = !self.line.on_demand || self.line.feed.is_wanted();
-        if wanted {
-            self.wanted = now;
-        }
-        let (units, fed) = (
-            self.line.feed.units(),
-            self.line.fed.load(Ordering::Relaxed),
-        );
-        if units != self.units || fed == self.fed {
-            (self.units, self.fed, self.progress) = (units, fed, now);
-            if units > 0 && self.in_trouble && self.encoding.is_some() {
-                self.in_trouble = false;
-                shared.tell(Event::TroubleOver { what: self.what() });
-            }
-        }
-        match &self.encoding {
-            Some(encoding) => {
-                let error = encoding.error();
-                if error.is_some() || now - self.progress > STALLED {
-                    let why =
-                        error.unwrap_or_else(|| "nothing came out of it for two seconds".into());
-                    tracing::warn!(
-                        encoder = self.line.name,
-                        why,
-                        "encoder stalled: building it anew"
-                    );
-                    self.close();
-                    add(&self.line.rebuilt, 1);
-                    self.trouble(shared, &why);
-                } else if now - self.wanted > REST {
-                    self.close();
-                }
-            }
-            None if wanted && now >= self.next_try => match (self.line.build)(&self.line) {
-                Ok(encoding) => {
-                    self.line.install(Some(&encoding));
-                    self.encoding = Some(encoding);
-                    self.progress = now;
-                }
-                Err(error) => {
-                    self.next_try = now + AGAIN;
-                    self.trouble(shared, &error.to_string());
-                }
-            },
-            None => {}
-        }
-    }
-
-    fn what(&self) -> String {
-        format!("the {} encoder", self.line.name)
-    }
-
-    fn trouble(&mut self, shared: &Shared, why: &str) {
-        if !self.in_trouble {
-            self.in_trouble = true;
-            let advice = format!(
-                "It is being restarted ({why}). If this comes again, choose another programme.encoder."
-            );
-            shared.tell(Event::Trouble {
-                what: self.what(),
-                advice,
-            });
-        }
-    }
-
-    /// Stopping a stalled encoder may take for ever: not here.
-    fn close(&mut self) {
-        self.line.install(None);
-        if let Some(encoding) = self.encoding.take() {
-            let _ = std::thread::Builder::new()
-                .name("encoder-end".into())
-                .spawn(move || drop(encoding));
-        }
-    }
-}
-
-/// Whether the programme's encoder keeps up.
-struct Pace {
-    since: Instant,
-    units: u64,
-    dropped: u64,
-    calm: Option<Instant>,
-}
-
-const PACE_WHAT: &str = "the programme encoder is too slow";
-
-impl Pace {
-    fn new() -> Pace {
-        Pace {
-            since: Instant::now(),
-            units: 0,
-            dropped: 0,
-            calm: None,
-        }
-    }
-
-    fn look(&mut self, shared: &Shared, line: &Line) {
-        let took = self.since.elapsed();
-        if took < Duration::from_secs(1) {
+    /// Tries in full what was not tried at the start, once the programme moves. Nothing to keep it in, nothing to try it for.
+    pub fn try_rest(&self, stop: &Arc<AtomicBool>) {
+        if self.untried.is_empty() || !self.passports.are_kept() {
             return;
         }
-        let (units, dropped) = (line.feed.units(), line.dropped());
-        let fps = (units - self.units) as f64 / took.as_secs_f64();
-        shared
-            .counters
-            .encoded_fps
-            .store((fps * 100.0) as u32, Ordering::Relaxed);
-        if dropped > self.dropped {
-            if self.calm.is_none() {
-                let advice = "Choose a smaller programme size or frame rate, or free this machine of other work.".into();
-                shared.tell(Event::Trouble {
-                    what: PACE_WHAT.into(),
-                    advice,
-                });
+        let mut moving = None;
+        while moving.is_none_or(|since: Instant| since.elapsed() < TRIALS_AFTER) {
+            if stop.load(Ordering::Relaxed) {
+                return;
             }
-            self.calm = Some(Instant::now());
-        } else if self
-            .calm
-            .is_some_and(|at| at.elapsed() > Duration::from_secs(5))
-        {
-            self.calm = None;
-            shared.tell(Event::TroubleOver {
-                what: PACE_WHAT.into(),
-            });
+            if moving.is_none() && self.programme.feed.units() > 0 {
+                moving = Some(Instant::now());
+            }
+            std::thread::sleep(LOOK);
         }
-        (self.since, self.units, self.dropped) = (Instant::now(), units, dropped);
+        for (rung, shape) in self.untried.iter() {
+            let Some(tried) = encoder::try_out(rung, shape, &Terms::beside(stop)) else {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                tracing::info!(
+                    encoder = rung.element,
+                    "this machine is too busy to try this encoder: at the next start"
+                );
+                continue;
+            };
+            let passport = Passport::new(Key::of(rung, shape), tried);
+            tracing::info!(
+                encoder = rung.element,
+                width = shape.width,
+                height = shape.height,
+                refused = passport.refused,
+                "this encoder has a passport"
+            );
+            if let Err(why) = passport.verdict() {
+                for line in self.all() {
+                    let ladder = line.ladder.as_ref().filter(|l| l.shape == *shape);
+                    if let Some(ladder) = ladder {
+                        ladder.condemn(&rung.element, &why);
+                    }
+                }
+            }
+            self.passports.put(passport);
+        }
     }
 }
 
@@ -410,28 +359,37 @@ mod tests {
             keyframe: 1000,
             baseline: false,
         };
+        let x264 = Rung::new("x264enc", &Default::default());
+        let ladder_shape = shape.clone();
         let time = shared.time.clone();
         let built = AtomicU64::new(0);
         let build = move |line: &Line| match built.fetch_add(1, Ordering::Relaxed) {
             0 => Encoding::stalled(&time),
-            _ => Encoding::video(Codec::X264, &shape, false, &time, &line.feed, |_| {}),
+            _ => {
+                let rung = Rung::new("x264enc", &Default::default());
+                Encoding::video(&rung, &shape, false, &time, line.feeder())
+            }
         };
         let line = Line::new(
             "programme",
             &shared.feeds.programme,
+            // The last rung.
+            Some(Ladder::new(vec![x264], ladder_shape)),
             false,
             WAITING_FRAMES,
             Box::new(build),
         );
         let rest = |name, feed| {
             let none = |_: &Line| Err(StudioError::pipeline("test", "nobody wants it"));
-            Line::new(name, feed, true, WAITING_FRAMES, Box::new(none))
+            Line::new(name, feed, None, true, WAITING_FRAMES, Box::new(none))
         };
         let lines = Lines {
             programme: line.clone(),
             sound: rest("sound", &shared.feeds.sound),
             return_h264: rest("return", &shared.feeds.return_h264),
             return_vp8: rest("VP8 return", &shared.feeds.return_vp8),
+            passports: Arc::new(Passports::open(None)),
+            untried: Arc::default(),
         };
         let (keyframes, first) = std::sync::mpsc::channel();
         let _taken = shared.feeds.programme.subscribe("test", move |unit| {

@@ -101,6 +101,12 @@ impl Studio {
                 .name("encoders".into())
                 .spawn(move || programme::keep(&s, &l, &end)),
         )?;
+        let (l, end) = (studio.lines.clone(), stop.clone());
+        studio.run(
+            std::thread::Builder::new()
+                .name("trials".into())
+                .spawn(move || l.try_rest(&end)),
+        )?;
         let stage = shared.stage.clone();
         studio.run(
             std::thread::Builder::new()
@@ -196,6 +202,7 @@ impl Studio {
             ticks_missed: get(&counters.ticks_missed),
             encoder_dropped: self.lines.programme.dropped(),
             encoder_rebuilt: self.lines.programme.rebuilt(),
+            encoders: self.lines.all().iter().filter_map(|l| l.health()).collect(),
             host_repeated: get(&counters.host_repeated),
             host_skipped: get(&counters.host_skipped),
             blocks: get(&counters.blocks),

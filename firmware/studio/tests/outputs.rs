@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
+mod faulty;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
@@ -134,6 +135,58 @@ async fn rtmp_arrives_and_comes_back_after_the_server_was_killed() {
     assert_unbroken(&packets(files.last().unwrap(), "v"), 15.0);
     assert_unbroken(&packets(&recording, "v"), 15.0);
     show.studio.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_when_the_encoder_is_left_for_another() {
+    faulty::errs::register();
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let server = Nginx::start(dir.path(), port);
+    let mut c = config();
+    // Few, so that a busy machine is fast enough for the encoder's trial.
+    (c.programme.fps, c.returns.fps) = (10, 10);
+    faulty::on_top(&mut c, faulty::errs::ELEMENT);
+    let mut show = Show::start(c).await;
+    show.studio.start_output(rtmp("tube", port)).unwrap();
+    show.until_output("tube", OutputState::Live).await;
+    show.frames(20).await;
+    faulty::errs::ON.store(true, Ordering::Relaxed);
+    let left = format!("the programme encoder {}", faulty::errs::ELEMENT);
+    show.until("the encoder is left", |e| match e {
+        Event::Trouble { what, .. } if *what == left => Some(()),
+        _ => None,
+    })
+    .await;
+    show.frames(40).await;
+    show.studio.stop_output("tube");
+    let broke_off = show
+        .until("the stream has stopped", |e| match e {
+            Event::Output(o) if o.state == OutputState::Stopped => Some(false),
+            Event::Output(o) if o.state == OutputState::Retrying => Some(true),
+            _ => None,
+        })
+        .await;
+    assert!(!broke_off);
+    drop(server);
+    show.studio.shutdown().await;
+    // One connection, and all that came is a picture: the first encoder's headers and the second's.
+    let files = received(dir.path());
+    assert_eq!(files.len(), 1, "{files:?}");
+    let out = Command::new("ffmpeg")
+        .args(["-v", "error", "-xerror", "-i"])
+        .arg(&files[0])
+        .args(["-map", "0:v", "-f", "null", "-"])
+        .output()
+        .expect("ffmpeg runs: install ffmpeg");
+    let complaints = String::from_utf8_lossy(&out.stderr);
+    assert!(
+        out.status.success() && complaints.is_empty(),
+        "{complaints}"
+    );
+    let video = packets(&files[0], "v");
+    assert!(video.windows(2).all(|pair| pair[1] > pair[0]), "{video:?}");
+    assert!(video.len() > 45, "{} packets", video.len());
 }
 
 /// Carries bytes to a server until it freezes: then it accepts, and reads nothing.

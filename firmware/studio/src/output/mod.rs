@@ -160,18 +160,25 @@ impl Drop for Outputs {
     }
 }
 
-/// Joins an intake to a muxer, each stream through its parser.
+/// Joins an intake to a muxer, each stream through its parser. `form`: the H.264 stream format that the muxer gets, where it
+/// takes several.
 fn link_streams(
     pipeline: &gst::Pipeline,
     which: &str,
     intake: &Intake,
     mux: &gst::Element,
+    form: Option<&str>,
 ) -> Result<(), StudioError> {
     for (appsrc, parser) in [(&intake.video, "h264parse"), (&intake.sound, "aacparse")] {
         let parse = make(parser)?;
         chain(pipeline, which, &[appsrc.upcast_ref(), &parse])?;
+        let form = form.filter(|_| parser == "h264parse").map(|form| {
+            gst::Caps::builder("video/x-h264")
+                .field("stream-format", form)
+                .build()
+        });
         parse
-            .link(mux)
+            .link_filtered(mux, &form.unwrap_or_else(gst::Caps::new_any))
             .map_err(|e| StudioError::pipeline(which, e))?;
     }
     Ok(())

@@ -101,7 +101,8 @@ fn build(intake: &Intake, file: &File) -> Result<gst::Pipeline, StudioError> {
     sink.set_property("fd", file.as_raw_fd());
     sink.set_property("sync", false);
     chain(&pipeline, "recording", &[&mux, &sink])?;
-    super::link_streams(&pipeline, "recording", intake, &mux)?;
+    // With avc3 each keyframe carries its headers, and the muxer takes another encoder's: with avc it ends the recording.
+    super::link_streams(&pipeline, "recording", intake, &mux, Some("avc3"))?;
     pipeline.set_state(gst::State::Playing).map_err(|_| {
         let why =
             posted_error(&pipeline).map_or_else(|| "it did not start".into(), |e| e.to_string());

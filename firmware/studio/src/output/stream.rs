@@ -177,7 +177,7 @@ impl Target {
         sink.set_property("sync", false);
         sink.set_property("async", false);
         chain(&pipeline, "output", &[&mux, &sink])?;
-        super::link_streams(&pipeline, "output", intake, &mux)?;
+        super::link_streams(&pipeline, "output", intake, &mux, None)?;
         Ok((pipeline, sink))
     }
 

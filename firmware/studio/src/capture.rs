@@ -96,6 +96,7 @@ const FIRST: Duration = Duration::from_secs(5);
 /// Between two tries: the first soon, since a plug is often only pushed in again.
 const BACK_OFF: [u64; 5] = [300, 1000, 2000, 5000, 10_000];
 const LOOK: Duration = Duration::from_millis(100);
+
 /// What one capture pipeline makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum What {

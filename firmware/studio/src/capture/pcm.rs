@@ -118,6 +118,8 @@ fn set(pcm: &PCM, buffer_ms: u32) -> alsa::Result<Option<Setup>> {
     pcm.hw_params(&params)?;
     let software = pcm.sw_params_current()?;
     software.set_avail_min(period)?;
+    // A playback begins with two periods in it; a capture is started by hand.
+    software.set_start_threshold(2 * period)?;
     pcm.sw_params(&software)?;
     pcm.prepare()?;
     Ok(Some(Setup {

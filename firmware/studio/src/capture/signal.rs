@@ -135,7 +135,7 @@ impl Watch {
                         tracing::info!(format = %incoming, "the capture card is set to what comes in")
                     }
                     Err(error) => {
-                        tracing::warn!(format = %incoming, %error, "the capture card refuses what comes in");
+                        tracing::debug!(format = %incoming, %error, "the capture card refuses what comes in");
                         return Signal::Unsupported;
                     }
                 }
@@ -154,7 +154,7 @@ impl Watch {
             Ok(()) => tracing::info!(
                 "the capture card had no EDID and was given one: 1080p at 60 frames a second at most"
             ),
-            Err(error) => tracing::warn!(%error, "the capture card has no EDID and takes none"),
+            Err(error) => tracing::debug!(%error, "the capture card has no EDID and takes none"),
         }
     }
 

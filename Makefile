@@ -23,7 +23,7 @@ help:
 	@echo 'make vm-test   only the last of these: a V4L2 camera and an ALSA microphone in a virtual machine'
 	@echo 'make bench     what the box costs and how fast it is on this machine'
 	@echo 'make image BOARD=qemu-x86    a flashable image of a board of board/profiles; make bundle BOARD=… also its signed update'
-	@echo 'make image-test              starts, updates and power cuts of the virtual PC'"'"'s image'
+	@echo 'make image-test              starts, updates and power cuts of the virtual PC'"'"'s image (a quarter of an hour)'
 	@echo 'make vm-torture              the long forms: 20 pulled cables, clocks that drift for half an hour, 50 power cuts (hours)'
 	@echo 'make deps      only installs what all these need'
 

@@ -216,17 +216,27 @@ class Machine:
 
     # --- what only a test sees ---
 
-    def ask(self, command, seconds=120):
-        """Runs a line of shell in the box; its output, and its exit status."""
-        self.probe.settimeout(seconds)
+    def tell(self, command):
+        """Has the box run a line of shell; `hear` waits for what that says."""
         self.probe.sendall(command.encode() + b"\n")
+
+    def hear(self, seconds):
+        self.probe.settimeout(seconds)
         said = b""
         while not (end := re.search(rb"(?:^|\n)== (\d+)\n", said)):
-            more = self.probe.recv(65536)
+            try:
+                more = self.probe.recv(65536)
+            except TimeoutError:
+                raise Failed(f"the box did not answer for {seconds} s") from None
             if not more:
-                raise Failed(f"the box did not answer “{command}”")
+                raise Failed("the box answers no more")
             said += more
         return said[: end.start()].decode(errors="replace"), int(end.group(1))
+
+    def ask(self, command, seconds=PATIENCE_S):
+        """Runs a line of shell in the box; its output, and its exit status."""
+        self.tell(command)
+        return self.hear(seconds)
 
     def qmp(self, *commands):
         with socket.socket(socket.AF_UNIX) as monitor:

@@ -34,7 +34,7 @@ cp dais.toml /etc/dais/
 systemd-sysusers /host/sysusers.conf
 cp daisd.service /etc/systemd/system/
 # Emulated, a start takes its time; and the plugins are scanned already.
-printf '%s\n' '[Service]' TimeoutStartSec=180 "Environment=GST_REGISTRY=$GST_REGISTRY GST_REGISTRY_UPDATE=no" \
+printf '%s\n' '[Service]' TimeoutStartSec=180 WatchdogSec=120 "Environment=GST_REGISTRY=$GST_REGISTRY GST_REGISTRY_UPDATE=no" \
   >/etc/systemd/system/daisd.service.d/vm.conf
 systemctl daemon-reload
 
@@ -53,6 +53,8 @@ await() { # await SECONDS WHAT COMMAND…
 # The image has no file of hosts, which every installed Debian has.
 grep -qs localhost /etc/hosts || echo '127.0.0.1 localhost' >>/etc/hosts
 
+. ./service.sh
+data_partition
 systemctl start daisd # it is "started" when its programme moves
 say "the box runs as $(ps -o user= -C daisd), its programme moves"
 
@@ -89,8 +91,11 @@ outputs() { # the retained state of the outputs, as every console gets it
 }
 closed() { outputs | jq -e '.record.state == "stopped"' >/dev/null; }
 await 30 "the recording is closed" closed
+fields "$user"
 kill -INT $guest
 wait $guest || { say "the guest ended with an error"; tail -n 5 guest.log; exit 1; }
+flash
+crash
 systemctl stop daisd
 [ "$(systemctl show -P Result daisd)" = success ] || { say "the box did not stop cleanly: $(systemctl show -P Result daisd)"; exit 1; }
 cp "$file" programme.mkv

@@ -233,7 +233,7 @@ impl Settings {
             return Self {
                 config: Config::default(),
                 mistake: Some(Recovered {
-                    what: format!("{mistake}. All settings are at their defaults"),
+                    what: format!("{mistake}. All settings are at their defaults."),
                     media: true,
                 }),
             };
@@ -262,7 +262,7 @@ impl Settings {
             .collect();
         let media = bad.iter().any(|section| is_media(section));
         let what = format!(
-            "{mistake}. What stands under [{}] is not followed",
+            "{mistake}. What stands under [{}] is not followed.",
             bad.join("], [")
         );
         Self {
@@ -501,8 +501,9 @@ mod tests {
 
     #[test]
     fn a_mistake_costs_its_own_section_and_is_told() {
-        let (config, mistake) =
-            recovered("[room]\ntitle = \"Late show\"\nmax_guests = 12\n[mqtt]\nmax_connections = 7\n");
+        let (config, mistake) = recovered(
+            "[room]\ntitle = \"Late show\"\nmax_guests = 12\n[mqtt]\nmax_connections = 7\n",
+        );
         assert_eq!(config.mqtt.max_connections, 7);
         assert_eq!(config.room.title.as_str(), "Dais");
         assert!(
@@ -557,9 +558,15 @@ mod tests {
             "[broker]\nmode='external'\nurl='mqtt://h:1'\npassword='hush'\n[[ice.turn]]\nurl='turn://t:3478'\nusername='u'\ncredential='hush'\n",
         );
         assert!(!format!("{:?}", config.unwrap()).contains("hush"));
-        for text in ["[broker]\npassword = 123456\n", "[[ice.turn]]\ncredential = 123456\n"] {
+        for text in [
+            "[broker]\npassword = 123456\n",
+            "[[ice.turn]]\ncredential = 123456\n",
+        ] {
             let told = complaint(text);
-            assert!(told.contains("in quotes") && !told.contains("123456"), "{told}");
+            assert!(
+                told.contains("in quotes") && !told.contains("123456"),
+                "{told}"
+            );
         }
     }
 }

@@ -15,8 +15,7 @@ const PREFIX: &str = "DAIS";
 
 /// To be called once. `DAIS_LOG` says how much, as `tracing-subscriber` reads it; `info` if left out.
 pub fn start(flight: &Flight) {
-    let filter =
-        || EnvFilter::try_from_env("DAIS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = || EnvFilter::try_from_env("DAIS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let journal = std::env::var("JOURNAL_STREAM")
         .ok()
         .filter(|stream| standard_error_is(stream))

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use dais_protocol::{IceCandidateInit, Reason, RpcError};
-use dais_studio::api::IceCandidate;
 use dais_studio::MediaError;
+use dais_studio::api::IceCandidate;
 use tokio::sync::mpsc;
 
 use crate::control::Envelope;

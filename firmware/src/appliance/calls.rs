@@ -82,12 +82,7 @@ impl Appliance {
     }
 
     /// The media part is down. What was answered before is answered so again.
-    fn refuse(
-        &mut self,
-        to: &Envelope,
-        from: &Caller,
-        why: String,
-    ) -> Result<(), JournalError> {
+    fn refuse(&mut self, to: &Envelope, from: &Caller, why: String) -> Result<(), JournalError> {
         match self.room.begin(from, &to.id, self.clock.now_ms()) {
             Once::Answered(result) => self.control.reply(to, result),
             Once::Underway => {}

@@ -37,8 +37,17 @@ pub struct House {
 impl House {
     /// `settings` are TOML sections beside `[box]`, `[http]`, `[mqtt]` and `[ice]`.
     pub fn start(settings: &str) -> Self {
+        Self::start_logging(settings, "info")
+    }
+
+    /// One that logs what only developers want to read.
+    pub fn start_talkative(settings: &str) -> Self {
+        Self::start_logging(settings, "debug")
+    }
+
+    fn start_logging(settings: &str, level: &str) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let (daisd, said) = launch(data.path(), settings, [0, 0]);
+        let (daisd, said) = launch(data.path(), settings, [0, 0], level);
         let text = |key: &str| said[key].as_str().unwrap().to_owned();
         Self {
             http: text("http"),
@@ -67,7 +76,7 @@ impl House {
     pub fn restart(&mut self) {
         let port = |url: &str| url.rsplit(':').next().unwrap().parse().unwrap();
         let ports = [port(&self.http), port(&self.mqtt)];
-        let (daisd, said) = launch(self.data.path(), &self.settings, ports);
+        let (daisd, said) = launch(self.data.path(), &self.settings, ports, "info");
         self.daisd = daisd;
         let text = |key: &str| said[key].as_str().unwrap().to_owned();
         (self.http, self.mqtt, self.code) = (text("http"), text("mqtt"), text("pairing_code"));
@@ -181,7 +190,7 @@ fn daisd() -> PathBuf {
     path
 }
 
-fn launch(data: &Path, settings: &str, [web, mqtt]: [u16; 2]) -> (Child, Value) {
+fn launch(data: &Path, settings: &str, [web, mqtt]: [u16; 2], level: &str) -> (Child, Value) {
     let file = data.join("dais.toml");
     let house = format!(
         "[box]\nid = \"dev\"\ndata_dir = {data:?}\n[http]\nlisten = \"127.0.0.1:{web}\"\n[mqtt]\nlisten = \"127.0.0.1:{mqtt}\"\n[ice]\nloopback = true\n{settings}"
@@ -197,6 +206,7 @@ fn launch(data: &Path, settings: &str, [web, mqtt]: [u16; 2]) -> (Child, Value) 
         .arg("--config")
         .arg(&file)
         .env("MALLOC_ARENA_MAX", "2")
+        .env("DAIS_LOG", level)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)

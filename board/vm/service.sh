@@ -37,11 +37,11 @@ flash() {
 
 ready() { curl -sf -m 5 http://127.0.0.1:8080/readyz >/dev/null; }
 recording() { outputs | jq -e '.record.state == "live"' >/dev/null; }
-# client FILE COMMAND…: a client of MQTT with the credential of that file
+# client CREDENTIAL COMMAND…: a client of MQTT with the credential in that file
 client() {
-  file=$1 command=$2
+  credential=$1 command=$2
   shift 2
-  "$command" -V mqttv5 -h 127.0.0.1 -u "$(jq -r .username "$file")" -P "$(jq -r .password "$file")" "$@"
+  "$command" -V mqttv5 -h 127.0.0.1 -u "$(jq -r .username "$credential")" -P "$(jq -r .password "$credential")" "$@"
 }
 seated() { client console.json mosquitto_sub -t "dais/v1/$(jq -r .box console.json)/room" -C 1 -W 10 | jq -e '.guests | length == 1' >/dev/null; }
 

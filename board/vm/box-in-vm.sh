@@ -19,7 +19,7 @@ install_box() {
   systemd-sysusers /host/sysusers.conf
   cp daisd.service /etc/systemd/system/
   # Emulated, a start takes its time; and the plugins are scanned already.
-  printf '%s\n' '[Service]' TimeoutStartSec=180 "Environment=GST_REGISTRY=$GST_REGISTRY GST_REGISTRY_UPDATE=no" \
+  printf '%s\n' '[Service]' TimeoutStartSec=180 WatchdogSec=120 "Environment=GST_REGISTRY=$GST_REGISTRY GST_REGISTRY_UPDATE=no" \
     >/etc/systemd/system/daisd.service.d/vm.conf
   systemctl daemon-reload
   # The image has no file of hosts, which every installed Debian has.

@@ -31,6 +31,8 @@ say "captured $(stat -c %s devices.mkv) bytes"
 # --- the box, by the unit that ships, hardened as it ships, on these devices ---
 install_box
 trap 'told; kill $tone' EXIT
+. ./service.sh
+data_partition
 systemctl start daisd # it is "started" when its programme moves
 say "the box runs as $(ps -o user= -C daisd), its programme moves"
 
@@ -53,8 +55,11 @@ arecord -q -D hw:Monitor,1 -f S32_LE -r 48000 -c 2 -d 6 monitor.wav # what the h
 sleep 2 # the rest of the recording
 call record.stop '{}' >/dev/null
 await 30 "the recording is closed" closed
+fields "$user"
 kill -INT $guest
 wait $guest || { say "the guest ended with an error"; tail -n 5 guest.log; exit 1; }
+flash
+crash
 stop_box
 cp "$file" programme.mkv
 say "recorded $(stat -c %s programme.mkv) bytes"

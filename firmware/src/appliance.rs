@@ -362,21 +362,27 @@ impl Appliance {
                 to,
                 notification,
                 rev,
-            } => match to {
-                Recipient::Guest(user) => self.tell_guest(&user, &notification, rev),
-                Recipient::Hosts => self.control.tell_hosts(&notification, rev),
-                Recipient::Everyone => {
-                    self.control.tell_hosts(&notification, rev);
-                    for user in self.room.live_guests().cloned().collect::<Vec<_>>() {
-                        self.tell_guest(&user, &notification, rev);
+            } => {
+                log(&to, &notification);
+                match to {
+                    Recipient::Guest(user) => self.tell_guest(&user, &notification, rev),
+                    Recipient::Hosts => self.control.tell_hosts(&notification, rev),
+                    Recipient::Everyone => {
+                        self.control.tell_hosts(&notification, rev);
+                        for user in self.room.live_guests().cloned().collect::<Vec<_>>() {
+                            self.tell_guest(&user, &notification, rev);
+                        }
                     }
                 }
-            },
+            }
             Effect::OpenMedia {
                 user,
                 session,
                 camera,
-            } => return self.open_guest(user, session, camera),
+            } => {
+                tracing::info!(%user, %session, "a guest is offered a media session");
+                return self.open_guest(user, session, camera);
+            }
             Effect::CloseMedia { session } => self.close_session(&session),
             Effect::Evict { user } => self.evict(&user),
         }
@@ -588,6 +594,22 @@ impl Appliance {
         }
         let _ = tokio::time::timeout(FAREWELL, self.control.link().stop()).await;
         Ok(())
+    }
+}
+
+/// What became of a guest, once, with the fields by which a log is searched.
+fn log(to: &Recipient, told: &Notification) {
+    match (to, told) {
+        (Recipient::Guest(user), Notification::MicAccepted { seat }) => {
+            tracing::info!(%user, seat = seat.get(), "a guest was accepted");
+        }
+        (Recipient::Hosts, Notification::MicOnAir { user_id, seat }) => {
+            tracing::info!(user = %user_id, seat = seat.get(), "a guest is on air");
+        }
+        (Recipient::Hosts, Notification::MicExited { user_id, reason }) => {
+            tracing::info!(user = %user_id, ?reason, "a guest left the programme");
+        }
+        _ => {}
     }
 }
 

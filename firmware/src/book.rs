@@ -14,7 +14,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::clock::{BootTime, Clock};
-use crate::store::{Store, StoreError};
+use crate::patches::Patches;
+use crate::store::StoreError;
 
 /// A guest's credential ends after a day.
 const GUEST_TTL_MS: u64 = 24 * 3600 * 1000;
@@ -34,7 +35,7 @@ pub struct Book {
     wrong: Mutex<VecDeque<u64>>,
     pairing_code: String,
     box_password: String,
-    store: Store,
+    file: Mutex<Patches>,
     clock: Clock,
     presence: tokio::sync::mpsc::UnboundedSender<Presence>,
 }
@@ -53,6 +54,8 @@ struct State {
     hosts: BTreeMap<Id, Entry>,
     guests: BTreeMap<Id, Entry>,
     invites: BTreeMap<Token, Open>,
+    /// When it was written: by the clock that the ends are of, and by one that survives the process.
+    at_ms: u64,
     saved: Option<BootTime>,
 }
 
@@ -60,7 +63,7 @@ struct State {
 struct Entry {
     name: Name,
     hash: [u8; 32],
-    /// By the clock; in the file, what is left.
+    /// By the clock; in the file, by that of the process that wrote it.
     ends_ms: Option<u64>,
 }
 
@@ -94,19 +97,23 @@ pub struct Admission {
 }
 
 impl Book {
-    /// Opens the book of `store`. Who logs in and who goes is told to `presence`.
+    /// Opens the book of `file`. Who logs in and who goes is told to `presence`.
     pub fn open(
-        store: Store,
+        file: Patches,
         clock: Clock,
         presence: tokio::sync::mpsc::UnboundedSender<Presence>,
     ) -> Result<Self, StoreError> {
-        let mut state: State = store.load()?.unwrap_or_default();
+        let mut state: State = file.load()?.unwrap_or_default();
         let away = state
             .saved
             .take()
             .map_or(0, |then| BootTime::now().since_ms(&then));
         let now = clock.now_ms();
-        let resume = |left: u64| left.checked_sub(away).map(|left| now + left);
+        let written = state.at_ms;
+        let resume = |end: u64| {
+            let left = end.saturating_sub(written).checked_sub(away)?;
+            Some(now + left)
+        };
         state
             .guests
             .retain(|_, guest| match guest.ends_ms.and_then(resume) {
@@ -126,7 +133,7 @@ impl Book {
             wrong: Mutex::default(),
             pairing_code: format!("{:06}", rand::random_range(0..1_000_000)),
             box_password: token(),
-            store,
+            file: Mutex::new(file),
             clock,
             presence,
         })
@@ -258,20 +265,11 @@ impl Book {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now_ms();
         let done = act(&mut state, now)?;
-        let left = |end: u64| end.saturating_sub(now);
-        let mut file = State {
-            saved: Some(BootTime::now()),
-            hosts: state.hosts.clone(),
-            guests: state.guests.clone(),
-            invites: state.invites.clone(),
-        };
-        file.guests
-            .values_mut()
-            .for_each(|guest| guest.ends_ms = guest.ends_ms.map(left));
-        file.invites
-            .values_mut()
-            .for_each(|open| open.ends_ms = left(open.ends_ms));
-        self.store.save(&file)?;
+        (state.at_ms, state.saved) = (now, Some(BootTime::now()));
+        self.file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .save(&*state)?;
         Ok(done)
     }
 }
@@ -353,7 +351,7 @@ mod tests {
 
     fn book(folder: &std::path::Path) -> Book {
         Book::open(
-            Store::new(folder, "book.json"),
+            Patches::new(folder, "book.jsonl"),
             Clock::start(),
             tokio::sync::mpsc::unbounded_channel().0,
         )
@@ -413,7 +411,7 @@ mod tests {
             Err(BookError::BadInvite)
         ));
         assert!(
-            !std::fs::read_to_string(folder.path().join("book.json"))
+            !std::fs::read_to_string(folder.path().join("book.jsonl"))
                 .unwrap()
                 .contains(&host.password)
         );

@@ -287,7 +287,7 @@ impl Settings {
             return Self {
                 config: Config::default(),
                 mistake: Some(Recovered {
-                    what: format!("{mistake}. All settings are at their defaults"),
+                    what: format!("{mistake}. All settings are at their defaults."),
                     media: true,
                 }),
             };
@@ -316,7 +316,7 @@ impl Settings {
             .collect();
         let media = bad.iter().any(|section| is_media(section));
         let what = format!(
-            "{mistake}. What stands under [{}] is not followed",
+            "{mistake}. What stands under [{}] is not followed.",
             bad.join("], [")
         );
         Self {

@@ -1,20 +1,19 @@
 //! The room on disk: every change that must survive is there before anybody is told of it.
 //!
-//! A file of JSON lines: the whole room, then what each change added. It is begun anew at each start, and when it has
-//! grown. A last line that a power cut tore is left out, which is right: nobody was told of it.
+//! A file of [`Lines`]: the whole room, then what each change changed in it, with the replies that are new. It is begun
+//! anew at each start, and when it is full. A last line that a power cut tore is left out, which is right: nobody was told
+//! of it.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use dais_room::room::{Opening, Record, Room};
+use json_patch::Patch;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::clock::{BootTime, Clock};
-
-/// Lines until the file is begun anew: a record is a few kilobytes, so this is a megabyte at most.
-const MAX_LINES: usize = 200;
+use crate::lines::Lines;
 
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -26,16 +25,29 @@ pub struct JournalError {
     source: io::Error,
 }
 
+/// The first line.
 #[derive(Serialize, Deserialize)]
-struct Line<R> {
+struct Whole<R> {
     at: BootTime,
     record: R,
 }
 
+/// Each of the others.
+#[derive(Serialize, Deserialize)]
+struct Change {
+    at: BootTime,
+    /// The record's own time.
+    ms: Value,
+    /// Of the record's `core`, which holds everything but replies.
+    core: Patch,
+    replies: Value,
+}
+
 pub struct Journal {
     path: PathBuf,
-    file: File,
-    lines: usize,
+    lines: Lines,
+    /// What the file's lines make of `core`.
+    core: Value,
     /// All of it folded together, to begin the file anew with.
     whole: Record,
 }
@@ -57,7 +69,7 @@ impl Journal {
             None => Room::new(opening),
         };
         let whole = room.whole_record();
-        let file = begin(&path, &whole).map_err(|source| JournalError {
+        let (lines, core) = begin(&path, &whole).map_err(|source| JournalError {
             path: path.clone(),
             what: "written",
             source,
@@ -65,8 +77,8 @@ impl Journal {
         Ok((
             Self {
                 path,
-                file,
-                lines: 1,
+                lines,
+                core,
                 whole,
             },
             room,
@@ -76,85 +88,96 @@ impl Journal {
     /// Returns when the record is on disk.
     pub fn append(&mut self, record: &Record) -> Result<(), JournalError> {
         self.whole.absorb(record.clone());
-        let written = if self.lines >= MAX_LINES {
-            begin(&self.path, &self.whole).map(|file| {
-                self.file = file;
-                self.lines = 1;
-            })
-        } else {
-            self.lines += 1;
-            write_line(&mut self.file, record)
-        };
-        written.map_err(|source| JournalError {
+        self.try_append(record).map_err(|source| JournalError {
             path: self.path.clone(),
             what: "written",
             source,
         })
     }
+
+    fn try_append(&mut self, record: &Record) -> io::Result<()> {
+        let mut record = serde_json::to_value(record)?;
+        let core = record["core"].take();
+        let change = Change {
+            at: BootTime::now(),
+            ms: record["at"].take(),
+            core: json_patch::diff(&self.core, &core),
+            replies: record["replies"].take(),
+        };
+        if self.lines.add(&serde_json::to_vec(&change)?)? {
+            self.core = core;
+        } else {
+            (self.lines, self.core) = begin(&self.path, &self.whole)?;
+        }
+        Ok(())
+    }
 }
 
-fn read(path: &Path) -> Result<Option<Line<Record>>, JournalError> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => {
-            return Err(JournalError {
-                path: path.into(),
-                what: "read",
-                source,
-            });
+fn read(path: &Path) -> Result<Option<Whole<Record>>, JournalError> {
+    let lines = Lines::read(path).map_err(|source| JournalError {
+        path: path.into(),
+        what: "read",
+        source,
+    })?;
+    let Some((first, changes)) = lines.split_first() else {
+        return Ok(None);
+    };
+    let whole = serde_json::from_slice::<Whole<Value>>(first).and_then(|line| {
+        let core = line.record["core"].clone();
+        let record = serde_json::from_value(line.record)?;
+        Ok((
+            Whole {
+                at: line.at,
+                record,
+            },
+            core,
+        ))
+    });
+    let (mut whole, mut core) = match whole {
+        Ok(whole) => whole,
+        Err(error) => {
+            tracing::error!(%error, file = %path.display(), "the journal does not parse; the room begins anew");
+            return Ok(None);
         }
     };
-    let mut whole: Option<Line<Record>> = None;
-    for (n, line) in text
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .enumerate()
-    {
-        match serde_json::from_slice::<Line<Record>>(line) {
-            Ok(next) => match &mut whole {
-                Some(whole) => {
-                    whole.record.absorb(next.record);
-                    whole.at = next.at;
-                }
-                None => whole = Some(next),
-            },
-            Err(error) => {
-                tracing::warn!(line = n + 1, %error, "a line of the journal is not whole; it and what follows is left out");
-                break;
-            }
+    for (n, line) in changes.iter().enumerate() {
+        if let Err(error) = follow(&mut whole, &mut core, line) {
+            tracing::warn!(
+                line = n + 2,
+                error,
+                "a line of the journal is not whole; it and what follows is left out"
+            );
+            break;
         }
     }
-    Ok(whole)
+    Ok(Some(whole))
 }
 
-fn begin(path: &Path, whole: &Record) -> io::Result<File> {
-    let beside = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&beside)?;
-    write_line(&mut file, whole)?;
-    fs::rename(&beside, path)?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_data()?;
-    Ok(file)
+/// Adds one change to what was read before it; both stay as they were if it is not whole.
+fn follow(whole: &mut Whole<Record>, core: &mut Value, line: &[u8]) -> Result<(), String> {
+    let change: Change = serde_json::from_slice(line).map_err(|e| e.to_string())?;
+    json_patch::patch(core, &change.core).map_err(|e| e.to_string())?;
+    let record = json!({"at": change.ms, "core": core, "replies": change.replies});
+    let record = serde_json::from_value(record).map_err(|e| e.to_string())?;
+    whole.record.absorb(record);
+    whole.at = change.at;
+    Ok(())
 }
 
-fn write_line(file: &mut File, record: &Record) -> io::Result<()> {
-    let mut line = serde_json::to_vec(&Line {
+fn begin(path: &Path, whole: &Record) -> io::Result<(Lines, Value)> {
+    let mut line = serde_json::to_value(Whole {
         at: BootTime::now(),
-        record,
+        record: whole,
     })?;
-    line.push(b'\n');
-    file.write_all(&line)?;
-    file.sync_data()
+    let lines = Lines::begin(path, &serde_json::to_vec(&line)?)?;
+    Ok((lines, line["record"]["core"].take()))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::fs;
+
     use dais_protocol::{Call, HostState, Layout, MaxGuests, MicRequest, TimeoutS};
     use dais_room::room::{Caller, Input};
 
@@ -218,18 +241,22 @@ mod tests {
         ask(&mut room, &mut journal, "ana");
         ask(&mut room, &mut journal, "ben");
         let path = folder.path().join("room.jsonl");
-        let text = fs::read(&path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text.trim_end();
         fs::write(&path, &text[..text.len() - 40]).unwrap();
         let (_, room) = Journal::open(folder.path(), Clock::start(), opening()).unwrap();
         assert_eq!(room.pending(0).requests.len(), 1);
     }
 
     #[test]
-    fn a_grown_journal_is_begun_anew_and_loses_nothing() {
+    fn a_full_journal_is_begun_anew_and_loses_nothing() {
+        const LAST: usize = 1100;
         let folder = tempfile::tempdir().unwrap();
         let (mut journal, mut room) =
             Journal::open(folder.path(), Clock::start(), opening()).unwrap();
-        for n in 0..=MAX_LINES {
+        let path = folder.path().join("room.jsonl");
+        let size = fs::metadata(&path).unwrap().len();
+        for n in 0..=LAST {
             let call = Call::parse(
                 "room.set",
                 Some(serde_json::json!({"title": format!("Show {n}")})),
@@ -245,8 +272,10 @@ mod tests {
             );
             journal.append(&room.take_record().unwrap()).unwrap();
         }
-        assert!(journal.lines < MAX_LINES);
+        let lines = Lines::read(&path).unwrap().len();
+        assert!(lines < LAST / 2, "{lines} lines: it was never begun anew");
+        assert!(fs::metadata(&path).unwrap().len() < 2 * size);
         let (_, room) = Journal::open(folder.path(), Clock::start(), opening()).unwrap();
-        assert_eq!(room.snapshot(0).title.as_str(), format!("Show {MAX_LINES}"));
+        assert_eq!(room.snapshot(0).title.as_str(), format!("Show {LAST}"));
     }
 }

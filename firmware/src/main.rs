@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use daisd::config::{Config, Settings};
 use daisd::flight::{Fault, Flight};
 use tokio::sync::watch;
+
+/// What still runs when everything else has ended: a file of the flight recorder, a studio that is just starting.
+const ENDING: Duration = Duration::from_secs(5);
 
 #[derive(Parser)]
 #[command(version, about = "The firmware of a Dais box")]
@@ -62,7 +66,7 @@ fn main() -> ExitCode {
     daisd::log::start(&flight);
     flight.on_panic();
     if let Some(mistake) = &settings.mistake {
-        tracing::error!("{}.", mistake.what);
+        tracing::error!("{}", mistake.what);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -83,6 +87,8 @@ fn main() -> ExitCode {
         tokio::spawn(write_when_asked(flight.clone()));
         daisd::start::run(settings, arguments.announce, flight, stop).await
     });
+    // A device that hangs in its start must not keep the box from stopping.
+    runtime.shutdown_timeout(ENDING);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -23,6 +23,7 @@ use crate::destinations::Destinations;
 use crate::flight::Flight;
 use crate::http::{self, Door, Listeners};
 use crate::journal::{Journal, JournalError};
+use crate::patches::Patches;
 use crate::plane::Plane;
 use crate::reach::Reach;
 use crate::store::{Store, StoreError};
@@ -55,7 +56,7 @@ pub enum StartError {
         source: std::io::Error,
     },
     #[error(
-        "The web door cannot listen on {bind} for https://: {source}. Choose another [https] listen (port 0 takes a free one; below 1024 the service needs CAP_NET_BIND_SERVICE) or stop what uses it."
+        "The web door cannot listen on {bind} for https://: {source}. Choose another [https] listen (port 0 takes a free one; one below 1024 takes the sysctl net.ipv4.ip_unprivileged_port_start) or stop what uses it."
     )]
     Https {
         bind: SocketAddr,
@@ -97,7 +98,7 @@ pub async fn run(
     let (studio_out, studio_events) = mpsc::unbounded_channel();
     let plane = match &mistake {
         Some(mistake) if mistake.media => Plane::down(&format!(
-            "{}. Correct the settings and restart the box",
+            "{} Correct the settings and restart the box",
             mistake.what
         )),
         _ => {
@@ -109,11 +110,10 @@ pub async fn run(
     let mut first = plane.changes();
     let (presence_out, presence) = mpsc::unbounded_channel();
     let book = Arc::new(Book::open(
-        Store::new(&data, "book.json"),
+        Patches::new(&data, "book.jsonl"),
         clock,
         presence_out,
     )?);
-    let (journal, room) = Journal::open(&data, clock, opening(&config))?;
 
     let broker = broker(&config, book.clone()).await?;
     let (link, mqtt) = link(&config, &*broker, &book)?;
@@ -154,6 +154,8 @@ pub async fn run(
         clock.now_ms(),
     )?;
     let _ = tokio::time::timeout(MEDIA_FIRST, first.settled()).await;
+    // Last, since the time in which guests may come back to their seats begins here.
+    let (journal, room) = Journal::open(&data, clock, opening(&config))?;
 
     let (health_out, health) = watch::channel(None);
     let (moving_out, moving) = watch::channel(false);

@@ -81,6 +81,8 @@ pub async fn tell(place: Place, announce: bool, mut moving: watch::Receiver<bool
             }
             Some(None) => None,
         };
+        // A line feed would begin another variable of the notification.
+        let now = now.map(|text| text.replace('\n', " "));
         if let Some(text) = now.filter(|now| Some(now) != status.as_ref()) {
             // To say READY again does no harm.
             let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&text)]);

@@ -1,9 +1,11 @@
 //! The files of the flight recorder: `flight-0001.jsonl.gz`, whole or not there, few, and seldom.
 //!
-//! Flash wears. At most [`KEPT`] files stay; the n-th file of a boot comes no sooner than n minutes after the one before
-//! (an hour at most), so that a box which fails all day writes some fifty of them, 10 MB, however often it is restarted.
+//! Flash wears. At most [`KEPT`] files stay; of each kind of fault the n-th file of a boot comes no sooner than n minutes
+//! after the one before (an hour at most), so that a box which fails all day writes some fifty, 5 to 10 MB, however often
+//! it is restarted. The kinds do not wait for each other: an alarm often comes just before what it warns of.
 //! The first line is a header: when, why, by which version.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -26,7 +28,7 @@ const LONGEST_PAUSE: u64 = 60;
 const DIGITS: usize = 4;
 
 /// What kind of fault it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fault {
     Panic,
@@ -42,7 +44,7 @@ struct Header {
     fault: Fault,
     why: String,
     at: BootTime,
-    /// Which file of this boot it is.
+    /// Which file of this boot it is, of its kind.
     nth: u64,
     /// What the wall clock believed.
     unix_s: u64,
@@ -54,8 +56,8 @@ struct Header {
 
 pub struct Folder {
     path: PathBuf,
-    /// The newest file's time and number in its boot; `None` until it was looked for.
-    last: Mutex<Option<Option<(BootTime, u64)>>>,
+    /// The newest file of each kind: its time, and its number in its boot; `None` until they were looked for.
+    last: Mutex<Option<BTreeMap<Fault, (BootTime, u64)>>>,
 }
 
 impl Folder {
@@ -95,8 +97,8 @@ impl Folder {
             // Another thread writes just now; or this one did, and panicked.
             Err(TryLockError::WouldBlock) => return Ok(None),
         };
-        let before = last.get_or_insert_with(|| self.newest());
-        let nth = match before {
+        let last = last.get_or_insert_with(|| self.newest());
+        let nth = match last.get(&fault) {
             Some((then, _)) if !then.same_boot(&at) => 1,
             Some((then, nth)) => {
                 let pause = (*nth).min(LONGEST_PAUSE);
@@ -120,7 +122,7 @@ impl Folder {
             crowded_out,
         };
         let path = self.put(&header, lines)?;
-        *before = Some((at, nth));
+        last.insert(fault, (at, nth));
         Ok(Some(path))
     }
 
@@ -177,8 +179,8 @@ impl Folder {
         numbers
     }
 
-    /// Time and number of the newest file that can be read; others are as if they were not there.
-    fn newest(&self) -> Option<(BootTime, u64)> {
+    /// The newest of each kind that can be read; others are as if they were not there.
+    fn newest(&self) -> BTreeMap<Fault, (BootTime, u64)> {
         let read = |number: u64| {
             let file = File::open(self.file(number)).ok()?;
             let mut first = String::new();
@@ -186,9 +188,9 @@ impl Folder {
                 .read_line(&mut first)
                 .ok()?;
             let header: Header = serde_json::from_str(&first).ok()?;
-            Some((header.at, header.nth))
+            Some((header.fault, (header.at, header.nth)))
         };
-        self.numbers().into_iter().rev().find_map(read)
+        self.numbers().into_iter().filter_map(read).collect()
     }
 }
 
@@ -222,6 +224,8 @@ mod tests {
         let written: Vec<usize> = (0..12).filter(|minute| minutes[*minute]).collect();
         assert_eq!(written, [0, 1, 3, 6, 10]);
         assert_eq!(faults(data.path(), [at("b", 0), at("b", 0)]), [true, false]);
+        let other = Folder::new(data.path()).write_at(at("b", 0), Fault::Panic, "", &[], 0);
+        assert!(other.unwrap().is_some());
         let day = faults(data.path(), (0..1440).map(|minute| at("c", minute)));
         assert!(day.iter().filter(|written| **written).count() < 55);
     }

@@ -16,6 +16,7 @@ const SHOW: Duration = Duration::from_secs(30);
 const PACE: Duration = Duration::from_millis(60);
 const CALLS: usize = 60;
 const ROUNDS: usize = 3;
+const RESTARTS: usize = 10;
 /// Requests that get a session before they are accepted.
 const EARLY_SESSIONS: usize = 4;
 
@@ -30,6 +31,7 @@ fn main() {
         .unwrap()
         .block_on(async {
             println!("machine: {}", machine());
+            restarts();
             round_trips().await;
             show(30).await;
             show(60).await;
@@ -51,6 +53,21 @@ fn machine() -> String {
         model.unwrap_or_default(),
         load.split(' ').next().unwrap_or("?")
     )
+}
+
+/// From SIGKILL until the box says that its programme moves. A service manager adds its own pause (RestartSec).
+fn restarts() {
+    let mut house = House::start("");
+    let times = (0..RESTARTS).map(|_| {
+        let start = Instant::now();
+        house.kill();
+        house.restart();
+        start.elapsed()
+    });
+    report(
+        "killed to first programme frame, 1080p30, without the 300 ms of the unit",
+        times.collect(),
+    );
 }
 
 async fn round_trips() {

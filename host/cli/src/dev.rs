@@ -73,6 +73,8 @@ pub enum DevError {
     Died(String),
     #[error("after {} s the programme does not move yet{last_words}", UNTIL_MOVING.as_secs())]
     NotMoving { last_words: String },
+    #[error("the box is up, and its programme will not move: {why}")]
+    NoProgramme { why: String },
     #[error("daisd announced itself with something this version does not know: {line}")]
     Announcement { line: String },
     #[error("{0}")]
@@ -106,6 +108,8 @@ pub struct Announced {
     /// The fingerprint of that certificate.
     #[serde(default)]
     pub ca_sha256: Option<String>,
+    /// Why its programme does not move, if it will not.
+    pub why: Option<String>,
 }
 
 /// All that a person or a program needs to use the box.
@@ -184,6 +188,9 @@ async fn live(daisd: &mut Daisd, args: &DevArgs, data: &Path) -> Result<(), DevE
     };
     let announced: Announced =
         serde_json::from_str(&line).map_err(|_| DevError::Announcement { line })?;
+    if let Some(why) = announced.why {
+        return Err(DevError::NoProgramme { why });
+    }
     let (host, client) = console(&announced, data).await?;
     let invite: Invite = client
         .ask(Call::InviteCreate(InviteCreate {

@@ -39,13 +39,22 @@ pub struct House {
 impl House {
     /// `settings` are TOML sections beside `[box]`, `[http]`, `[mqtt]` and `[ice]`; without `[https]` it takes a free port.
     pub fn start(settings: &str) -> Self {
-        Self::start_as("", settings)
+        Self::start_with("", settings, "info")
     }
 
     /// With more keys for `[http]`.
     pub fn start_as(web: &str, settings: &str) -> Self {
+        Self::start_with(web, settings, "info")
+    }
+
+    /// One that logs what only developers want to read.
+    pub fn start_talkative(settings: &str) -> Self {
+        Self::start_with("", settings, "debug")
+    }
+
+    fn start_with(web: &str, settings: &str, level: &str) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let (daisd, said) = launch(data.path(), web, settings, [0, 0]);
+        let (daisd, said) = launch(data.path(), web, settings, [0, 0], level);
         let text = |key: &str| said[key].as_str().unwrap().to_owned();
         Self {
             http: text("http"),
@@ -76,7 +85,7 @@ impl House {
     pub fn restart(&mut self) {
         let port = |url: &str| url.rsplit(':').next().unwrap().parse().unwrap();
         let ports = [port(&self.http), port(&self.mqtt)];
-        let (daisd, said) = launch(self.data.path(), &self.web, &self.settings, ports);
+        let (daisd, said) = launch(self.data.path(), &self.web, &self.settings, ports, "info");
         self.daisd = daisd;
         let text = |key: &str| said[key].as_str().unwrap().to_owned();
         self.https = said["https"].as_str().map(ToOwned::to_owned);
@@ -191,7 +200,13 @@ fn daisd() -> PathBuf {
     path
 }
 
-fn launch(data: &Path, more: &str, settings: &str, [web, mqtt]: [u16; 2]) -> (Child, Value) {
+fn launch(
+    data: &Path,
+    more: &str,
+    settings: &str,
+    [web, mqtt]: [u16; 2],
+    level: &str,
+) -> (Child, Value) {
     let file = data.join("dais.toml");
     let https = if settings.contains("[https]") {
         ""
@@ -212,6 +227,7 @@ fn launch(data: &Path, more: &str, settings: &str, [web, mqtt]: [u16; 2]) -> (Ch
         .arg("--config")
         .arg(&file)
         .env("MALLOC_ARENA_MAX", "2")
+        .env("DAIS_LOG", level)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)

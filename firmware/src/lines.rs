@@ -1,0 +1,96 @@
+//! A file of JSON lines that is added to in place: what was added is on the disk when the call returns, and flash is spared.
+//!
+//! On ext4 a line of 440 bytes costs the device 18 kB when it is appended, because the file grows and its new size goes
+//! through the file system's own journal; 5 kB when it is written over blank lines that were there before. A small file
+//! that is replaced by renaming costs 66 kB. (Sectors written to a loop device, blocks of 4 KiB, a sync each.) So the file
+//! is begun with blank lines behind its first, and begun anew when they are used up.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Blank lines at the start: some 200 changes of a room, or 800 joins.
+const BLANK: usize = 256 << 10;
+
+pub struct Lines {
+    file: File,
+    /// Where the next line goes, and where the blank ends.
+    at: u64,
+    end: u64,
+}
+
+impl Lines {
+    /// The lines of the file, blank ones left out; none if there is no file.
+    pub fn read(path: &Path) -> io::Result<Vec<Vec<u8>>> {
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let lines = text.split(|byte| *byte == b'\n');
+        Ok(lines
+            .filter(|line| !line.is_empty())
+            .map(<[u8]>::to_vec)
+            .collect())
+    }
+
+    /// Begins the file anew with this line. A power cut leaves the old file or the new one.
+    pub fn begin(path: &Path, first: &[u8]) -> io::Result<Self> {
+        let beside = path.with_extension("new");
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&beside)?;
+        let mut text = Vec::with_capacity(first.len() + 1 + BLANK);
+        text.extend_from_slice(first);
+        text.resize(first.len() + 1 + BLANK, b'\n');
+        file.write_all(&text)?;
+        file.sync_data()?;
+        fs::rename(&beside, path)?;
+        // The name itself is on the disk only when its folder is.
+        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_data()?;
+        Ok(Self {
+            file,
+            at: first.len() as u64 + 1,
+            end: text.len() as u64,
+        })
+    }
+
+    /// Whether there was room for the line; then it is on the disk.
+    pub fn add(&mut self, line: &[u8]) -> io::Result<bool> {
+        let after = self.at + line.len() as u64;
+        // One byte of the blank ends the line.
+        if after >= self.end {
+            return Ok(false);
+        }
+        self.file.write_all_at(line, self.at)?;
+        self.file.sync_data()?;
+        self.at = after + 1;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_added_in_place_until_the_blank_is_used_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.jsonl");
+        assert!(Lines::read(&path).unwrap().is_empty());
+        let mut lines = Lines::begin(&path, b"first").unwrap();
+        let size = fs::metadata(&path).unwrap().len();
+        let line = vec![b'x'; BLANK / 4];
+        let added = (0..9).take_while(|_| lines.add(&line).unwrap()).count();
+        assert_eq!(added, 3);
+        assert_eq!(fs::metadata(&path).unwrap().len(), size);
+        let read = Lines::read(&path).unwrap();
+        assert_eq!((read.len(), read[0].as_slice()), (4, b"first".as_slice()));
+        assert_eq!(read[3], line);
+    }
+}

@@ -207,12 +207,7 @@ impl Destinations {
         let kind = match kept.kind {
             OutputKind::Rtmp => dais_studio::OutputKind::Rtmp,
             OutputKind::Srt => dais_studio::OutputKind::Srt,
-            OutputKind::Whip => {
-                return Err(RpcError::new(
-                    Reason::Unavailable,
-                    "This box does not send by WHIP yet. Use RTMP or SRT.",
-                ));
-            }
+            OutputKind::Whip => dais_studio::OutputKind::Whip,
         };
         let key = kept
             .key

@@ -17,7 +17,7 @@ pub(crate) fn missing(factory: &str) -> StudioError {
         "avenc_aac" | "avdec_h264" => "gstreamer1.0-libav",
         "nicesrc" => "gstreamer1.0-nice",
         "matroskamux" | "flvmux" | "vp8enc" | "vp8dec" | "v4l2src" | "jpegdec" | "rtph264pay"
-        | "rtpopuspay" => "gstreamer1.0-plugins-good",
+        | "rtpvp8pay" | "rtpopuspay" | "capssetter" => "gstreamer1.0-plugins-good",
         "webrtcbin" | "dtlssrtpenc" | "srtpenc" | "openh264enc" | "rtmp2sink" | "srtsink"
         | "mpegtsmux" | "h264parse" | "fdkaacenc" | "voaacenc" => "gstreamer1.0-plugins-bad",
         "aacparse" => "gstreamer1.0-plugins-good",

@@ -1,4 +1,4 @@
-//! Fans encoded access units out to sessions and outputs, none of which can hold up the encoder or another.
+//! Fans encoded access units (and the programme's sound as it is mixed) out to sessions and outputs, none of which can hold up the encoder or another.
 //!
 //! A sink that is full loses whole pictures up to the next keyframe, which is asked for; the loss is counted.
 //! Timestamps are running time.
@@ -259,6 +259,9 @@ pub struct Feeds {
     pub programme: Arc<Feed>,
     /// AAC, raw.
     pub sound: Arc<Feed>,
+    /// The programme's sound before it is encoded: 10 ms of F32LE, stereo, 48 kHz, interleaved. Published only while someone
+    /// takes it.
+    pub sound_raw: Arc<Feed>,
     /// The return picture: H.264 constrained baseline, byte-stream, access units; encoded only while someone takes it.
     pub return_h264: Arc<Feed>,
     /// The return picture for who can't decode H.264; encoded only while someone takes it.
@@ -270,15 +273,17 @@ impl Feeds {
         Feeds {
             programme: Feed::new("programme"),
             sound: Feed::new("sound"),
+            sound_raw: Feed::new("sound_raw"),
             return_h264: Feed::new("return_h264"),
             return_vp8: Feed::new("return_vp8"),
         }
     }
 
-    pub fn all(&self) -> [&Arc<Feed>; 4] {
+    pub fn all(&self) -> [&Arc<Feed>; 5] {
         [
             &self.programme,
             &self.sound,
+            &self.sound_raw,
             &self.return_h264,
             &self.return_vp8,
         ]

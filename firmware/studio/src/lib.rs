@@ -1,7 +1,7 @@
 //! The media plane: capture, guests, programme, outputs. It knows slots and sessions, no users and no MQTT.
 //!
 //! ```text
-//! capture (host) ─▶ slot 0 ─┐                        ┌▶ programme encoder ─▶ Feed ─▶ record, rtmp, srt …
+//! capture (host) ─▶ slot 0 ─┐                        ┌▶ programme encoder ─▶ Feed ─▶ record, rtmp, srt, whip
 //! session s1 ────▶ slot s1 ─┼▶ mix, beat of the host ┤
 //! session s2 ────▶ slot s2 ─┘                        └▶ return encoder ───▶ Feed ─▶ sessions (and mix-minus sound)
 //! ```

@@ -10,14 +10,15 @@
 //! ([`answer`], [`candidate`]) before webrtcbin sees it. One pipeline for all would be simpler, but there one peer's error
 //! stopped the programme; and webrtcbin has no ICE restart, so a new network means a new session.
 
-mod answer;
+pub(crate) mod answer;
 mod candidate;
 mod ending;
-mod ice;
+pub(crate) mod ice;
 mod incoming;
-mod peer;
+pub(crate) mod peer;
 mod returns;
 mod sdp;
+pub(crate) mod sending;
 mod stats;
 mod vitals;
 mod watch;

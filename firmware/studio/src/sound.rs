@@ -174,8 +174,12 @@ impl SoundMix {
         let shift = self.shift_ns.unwrap_or(0);
         let pts = now.nseconds().checked_add_signed(shift);
         if let Some(pts) = pts {
-            self.encoder
-                .push(buffer(&self.programme, ClockTime::from_nseconds(pts)));
+            let block = buffer(&self.programme, ClockTime::from_nseconds(pts));
+            let raw = &self.shared.feeds.sound_raw;
+            if raw.is_wanted() {
+                raw.publish(&block);
+            }
+            self.encoder.push(block);
         }
     }
 

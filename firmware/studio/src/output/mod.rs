@@ -2,7 +2,9 @@
 
 mod intake;
 mod record;
+mod report;
 mod stream;
+mod whip;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -25,6 +27,7 @@ use stream::Stream;
 pub enum OutputKind {
     Rtmp,
     Srt,
+    Whip,
 }
 
 /// A destination of the programme.
@@ -32,9 +35,9 @@ pub enum OutputKind {
 pub struct OutputSpec {
     pub output_id: String,
     pub kind: OutputKind,
-    /// `rtmp://host/app`, `rtmps://…` or `srt://host:port`.
+    /// `rtmp://host/app`, `rtmps://…`, `srt://host:port`, `http://…` or `https://…`.
     pub url: String,
-    /// RTMP: the stream key, joined to the URL. SRT: the passphrase. Never printed.
+    /// RTMP: the stream key, joined to the URL. SRT: the passphrase. WHIP: the bearer token. Never printed.
     pub key: Option<Secret>,
 }
 

@@ -1,4 +1,5 @@
-//! A live destination: RTMP or SRT. It connects, and connects again, until it is stopped; the programme doesn't notice.
+//! A live destination: RTMP, SRT or [WHIP](super::whip). It connects, and connects again, until it is stopped; the
+//! programme doesn't notice.
 //!
 //! ```text
 //! appsrc ! h264parse ! ┐                              ┐
@@ -7,15 +8,17 @@
 //! ```
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use url::Url;
 
 use super::intake::Intake;
+use super::report::{Counts, Ended, LOOK, Report};
+use super::whip::Whip;
 use super::{OutputKind, OutputSpec};
-use crate::api::{Event, OutputState, OutputStatus};
+use crate::api::OutputState;
 use crate::element::{chain, make, posted_error};
 use crate::error::StudioError;
 use crate::studio::Shared;
@@ -27,20 +30,12 @@ const BACK_OFF_LAST: Duration = Duration::from_secs(30);
 /// A server that takes nothing for so long is wedged.
 const STALLED: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(10);
-const LOOK: Duration = Duration::from_millis(100);
-const TELL: Duration = Duration::from_secs(1);
 
 /// A stream that runs on a thread of its own.
 pub(crate) struct Stream {
     pub stop: Arc<AtomicBool>,
     pub counts: Arc<Counts>,
     pub thread: std::thread::JoinHandle<()>,
-}
-
-#[derive(Default)]
-pub(crate) struct Counts {
-    pub bytes: AtomicU64,
-    pub dropped: AtomicU64,
 }
 
 /// Where to, taken apart so that a key is never part of an address that somebody prints.
@@ -129,6 +124,8 @@ impl Target {
                     passphrase: key.map(Into::into),
                 })
             }
+            // Told apart before it comes here.
+            (OutputKind::Whip, _) => Err(bad("a WHIP address is no RTMP or SRT address")),
             (OutputKind::Rtmp, _) => Err(bad("an RTMP address begins with rtmp:// or rtmps://")),
             (OutputKind::Srt, _) => Err(bad("an SRT address begins with srt://")),
         }
@@ -198,16 +195,15 @@ impl Target {
 
 impl Stream {
     pub fn start(shared: &Shared, spec: OutputSpec) -> Result<Stream, StudioError> {
-        let target = Target::parse(&spec)?;
+        let way = match spec.kind {
+            OutputKind::Whip => Way::Whip(Whip::parse(&spec)?),
+            OutputKind::Rtmp | OutputKind::Srt => Way::Muxed(Target::parse(&spec)?),
+        };
         let stop = Arc::new(AtomicBool::new(false));
         let counts = Arc::<Counts>::default();
         let run = Run {
-            shared: shared.clone(),
-            output_id: spec.output_id,
-            target,
-            stop: stop.clone(),
-            counts: counts.clone(),
-            dropped_before: 0,
+            report: Report::new(shared.clone(), spec.output_id, stop.clone(), counts.clone()),
+            way,
         };
         let thread = std::thread::Builder::new()
             .name("output".into())
@@ -221,101 +217,109 @@ impl Stream {
     }
 }
 
+enum Way {
+    Muxed(Target),
+    Whip(Whip),
+}
+
 struct Run {
-    shared: Shared,
-    output_id: String,
-    target: Target,
-    stop: Arc<AtomicBool>,
-    counts: Arc<Counts>,
-    dropped_before: u64,
+    report: Report,
+    way: Way,
 }
 
 impl Run {
     fn run(mut self) {
         let mut pause = BACK_OFF_FIRST;
-        self.tell(OutputState::Connecting, 0, None);
-        while !self.stopped() {
-            let (was_live, why) = self.once();
-            if self.stopped() {
+        self.report.tell(OutputState::Connecting, 0, None);
+        while !self.report.stopped() {
+            self.report.begin();
+            let ended = match &mut self.way {
+                Way::Muxed(target) => target.once(&mut self.report),
+                Way::Whip(whip) => whip.once(&mut self.report),
+            };
+            if self.report.stopped() {
                 break;
             }
-            if was_live {
-                pause = BACK_OFF_FIRST;
+            let output = &self.report.output_id;
+            match ended {
+                Ended::Broken { was_live, why } => {
+                    if was_live {
+                        pause = BACK_OFF_FIRST;
+                    }
+                    tracing::warn!(output, why, "output broke off: trying again");
+                    self.report.tell(OutputState::Retrying, 0, Some(why));
+                    let pause_now = pause.mul_f64(1.0 + rand::random_range(0.0..0.25));
+                    self.report.wait(pause_now);
+                    pause = (pause * 2).min(BACK_OFF_LAST);
+                }
+                Ended::Again(why) => {
+                    tracing::info!(output, why, "output is tried again at once");
+                    self.report.tell(OutputState::Retrying, 0, Some(why));
+                }
+                Ended::Refused(why) => {
+                    tracing::warn!(output, why, "output was refused: not tried again");
+                    return self.report.tell(OutputState::Failed, 0, Some(why));
+                }
             }
-            tracing::warn!(
-                output = self.output_id,
-                why,
-                "output broke off: trying again"
-            );
-            self.tell(OutputState::Retrying, 0, Some(why));
-            self.wait(pause.mul_f64(1.0 + rand::random_range(0.0..0.25)));
-            pause = (pause * 2).min(BACK_OFF_LAST);
         }
-        self.tell(OutputState::Stopped, 0, None);
+        self.report.tell(OutputState::Stopped, 0, None);
     }
+}
 
-    fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    fn wait(&self, pause: Duration) {
-        let until = Instant::now() + pause;
-        while !self.stopped() && Instant::now() < until {
-            std::thread::sleep(LOOK.min(until.saturating_duration_since(Instant::now())));
-        }
-    }
-
-    /// One connection, until it breaks or is stopped: whether it was live, and why it ended.
-    fn once(&mut self) -> (bool, String) {
+impl Target {
+    /// One connection, until it breaks or is stopped.
+    fn once(&self, report: &mut Report) -> Ended {
         let mut intake = Intake::new();
-        let (pipeline, sink) = match self.target.build(&intake) {
+        let (pipeline, sink) = match self.build(&intake) {
             Ok(built) => built,
-            Err(error) => return (false, error.to_string()),
+            Err(error) => {
+                return Ended::Broken {
+                    was_live: false,
+                    why: error.to_string(),
+                };
+            }
         };
-        let ended = if pipeline.set_state(gst::State::Playing).is_err() {
+        let (was_live, why) = if pipeline.set_state(gst::State::Playing).is_err() {
             (
                 false,
                 self.error(&pipeline)
                     .unwrap_or_else(|| "the server could not be reached".into()),
             )
         } else {
+            let shared = &report.shared;
             intake.open(
-                &self.output_id,
-                &self.shared.feeds,
-                self.shared.config.programme.fps,
+                &report.output_id,
+                &shared.feeds,
+                shared.config.programme.fps,
             );
-            self.watch(&pipeline, &sink, &intake)
+            self.watch(&pipeline, &sink, &intake, report)
         };
-        self.dropped_before += intake.dropped();
+        report.count(sent_bytes(&sink), intake.dropped());
         intake.close();
         let _ = pipeline.set_state(gst::State::Null);
-        ended
+        Ended::Broken { was_live, why }
     }
 
     fn error(&self, pipeline: &gst::Pipeline) -> Option<String> {
-        posted_error(pipeline).map(|e| self.target.clean(&e.to_string()))
+        posted_error(pipeline).map(|e| self.clean(&e.to_string()))
     }
 
+    /// Whether it was live, and why it ended.
     fn watch(
         &self,
         pipeline: &gst::Pipeline,
         sink: &gst::Element,
         intake: &Intake,
+        report: &mut Report,
     ) -> (bool, String) {
-        let (mut sent, mut progress, mut told) = (0, Instant::now(), Instant::now());
-        let (mut live, mut told_at) = (false, 0);
-        let before = self.counts.bytes.load(Ordering::Relaxed);
-        while !self.stopped() {
+        let (mut sent, mut progress, mut live) = (0, Instant::now(), false);
+        while !report.stopped() {
             std::thread::sleep(LOOK);
             if let Some(error) = self.error(pipeline) {
                 return (live, error);
             }
             let now = sent_bytes(sink);
-            self.counts.bytes.store(before + now, Ordering::Relaxed);
-            self.counts
-                .dropped
-                .store(self.dropped_before + intake.dropped(), Ordering::Relaxed);
-            let media = intake.has_begun() && is_sending(sink, now);
+            report.count(now, intake.dropped());
             if now != sent {
                 (sent, progress) = (now, Instant::now());
             } else if progress.elapsed() > if live { STALLED } else { CONNECT } {
@@ -325,27 +329,12 @@ impl Run {
                     format!("the server has taken nothing for {seconds} s"),
                 );
             }
-            if !live && media {
-                live = true;
-                (told, told_at) = (Instant::now(), now);
-                self.tell(OutputState::Live, 0, None);
-            } else if live && told.elapsed() >= TELL {
-                let kbps = (now - told_at) as f64 * 8.0 / 1000.0 / told.elapsed().as_secs_f64();
-                (told, told_at) = (Instant::now(), now);
-                self.tell(OutputState::Live, kbps as u32, None);
+            live |= intake.has_begun() && is_sending(sink, now);
+            if live {
+                report.live(now);
             }
         }
         (live, String::new())
-    }
-
-    fn tell(&self, state: OutputState, kbps: u32, error: Option<String>) {
-        self.shared.tell(Event::Output(OutputStatus {
-            output_id: self.output_id.clone(),
-            state,
-            kbps,
-            dropped: self.counts.dropped.load(Ordering::Relaxed),
-            error,
-        }));
     }
 }
 

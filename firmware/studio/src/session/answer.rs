@@ -9,7 +9,7 @@ use super::sdp::{Description, Direction, Media};
 
 /// A codec that an m-line can carry, with the payload type of our offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Codec {
+pub(crate) enum Codec {
     H264,
     Vp8,
     Opus,
@@ -30,14 +30,14 @@ impl Codec {
 
 /// What the other side shall get of one m-line, if it wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Down {
+pub(crate) struct Down {
     pub codec: Codec,
     pub payload: u8,
 }
 
 /// An answer that can be used.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// Written by us.
     pub sdp: String,
     pub video: Option<Down>,
@@ -51,7 +51,7 @@ pub(super) struct Answer {
 /// More than a simulcast sender uses.
 const MAX_SSRCS: usize = 8;
 
-pub(super) fn check(offer: &str, answer: &str) -> Result<Answer, String> {
+pub(crate) fn check(offer: &str, answer: &str) -> Result<Answer, String> {
     let offer = Description::parse(offer).map_err(|what| format!("our own offer: {what}"))?;
     let answer = Description::parse(answer)?;
     if answer.media.len() != offer.media.len() {

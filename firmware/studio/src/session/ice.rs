@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use gst::glib;
 use gst::prelude::*;
 
-use crate::config::IceConfig;
+use crate::config::{IceConfig, TurnServer};
 use crate::error::StudioError;
 
 /// Says which setting can't be used.
-pub(super) fn check(config: &IceConfig) -> Result<(), StudioError> {
+pub(crate) fn check(config: &IceConfig) -> Result<(), StudioError> {
     let bad = |key, what| Err(StudioError::Config { key, what });
     if let Some(address) = config
         .addresses
@@ -69,7 +69,7 @@ pub(super) fn addresses(config: &IceConfig) -> Option<Vec<IpAddr>> {
 }
 
 /// Before the first state change of `webrtc`.
-pub(super) fn set_up(webrtc: &gst::Element, config: &IceConfig) -> Result<(), StudioError> {
+pub(crate) fn set_up(webrtc: &gst::Element, config: &IceConfig) -> Result<(), StudioError> {
     let ice = webrtc.property::<gst_webrtc::WebRTCICE>("ice-agent");
     // Browsers connect by UDP or over TURN: candidates of TCP cost sockets and time. UPnP would search the network for routers.
     if ice.has_property("agent") {
@@ -100,23 +100,31 @@ pub(super) fn set_up(webrtc: &gst::Element, config: &IceConfig) -> Result<(), St
         ice.set_property("max-rtp-port", u32::from(config.max_port));
     }
     if let Some(stun) = config.stun.first() {
-        webrtc.set_property("stun-server", with_slashes(stun, &["stun"]));
+        use_stun(webrtc, stun);
     }
     for turn in &config.turn {
-        let url = with_slashes(&turn.url, &["turns", "turn"]);
-        let Some((scheme, host)) = url.split_once("://") else {
-            continue;
-        };
-        let url = format!(
-            "{scheme}://{}:{}@{host}",
-            percent(&turn.username),
-            percent(turn.credential.reveal())
-        );
-        if !webrtc.emit_by_name::<bool>("add-turn-server", &[&url]) {
-            tracing::warn!(server = turn.url, "the TURN server could not be used");
-        }
+        use_turn(webrtc, turn);
     }
     Ok(())
+}
+
+pub(crate) fn use_stun(webrtc: &gst::Element, url: &str) {
+    webrtc.set_property("stun-server", with_slashes(url, &["stun"]));
+}
+
+pub(crate) fn use_turn(webrtc: &gst::Element, turn: &TurnServer) {
+    let url = with_slashes(&turn.url, &["turns", "turn"]);
+    let Some((scheme, host)) = url.split_once("://") else {
+        return;
+    };
+    let url = format!(
+        "{scheme}://{}:{}@{host}",
+        percent(&turn.username),
+        percent(turn.credential.reveal())
+    );
+    if !webrtc.emit_by_name::<bool>("add-turn-server", &[&url]) {
+        tracing::warn!(server = turn.url, "the TURN server could not be used");
+    }
 }
 
 /// `stun:host:port`, as browsers write it, becomes `stun://host:port`, as webrtcbin reads it.

@@ -34,8 +34,8 @@ const MAX_STREAMS: u32 = 8;
 /// webrtcbin answers within 10 ms; on a machine that is overloaded, seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) const AUDIO_LINE: u32 = 0;
-pub(super) const VIDEO_LINE: u32 = 1;
+pub(crate) const AUDIO_LINE: u32 = 0;
+pub(crate) const VIDEO_LINE: u32 = 1;
 
 const TWCC: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
@@ -257,29 +257,18 @@ impl Peer {
 
     async fn take(self: &Arc<Self>, answer: &Answer) -> Result<(), MediaError> {
         let unavailable = |why: &str| MediaError::Unavailable { why: why.into() };
-        let sdp = gst_sdp::SDPMessage::parse_buffer(answer.sdp.as_bytes())
-            .map_err(|_| unavailable("GStreamer can't read the answer as this box wrote it"))?;
-        let description = WebRTCSessionDescription::new(WebRTCSDPType::Answer, sdp);
         let (done, taken) = tokio::sync::oneshot::channel();
-        let promise = gst::Promise::with_change_func(move |reply| {
-            let error = match reply {
-                Ok(reply) => reply
-                    .and_then(|r| r.get::<glib::Error>("error").ok())
-                    .map(|e| e.to_string()),
-                Err(error) => Some(format!("{error:?}")),
-            };
-            // The answer may have given up waiting.
-            let _ = done.send(error);
-        });
         // Before the first packet can come: its certificate is compared with this.
         *lock(&self.negotiation) = Negotiation::Answered {
             fingerprint: answer.fingerprint,
         };
-        self.webrtc
-            .emit_by_name::<()>("set-remote-description", &[&description, &promise]);
+        give_answer(&self.webrtc, answer, move |taken| {
+            // Nobody may wait for it any more.
+            let _ = done.send(taken);
+        });
         match tokio::time::timeout(PATIENCE, taken).await {
-            Ok(Ok(None)) => {}
-            Ok(Ok(Some(error))) => {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => {
                 return bad(format!("the answer does not fit the offer: {error}"));
             }
             _ => {
@@ -336,8 +325,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Whether the certificate of the DTLS handshake is the one that the answer named: webrtcbin 1.22 does not look. Asked
-    /// before the first packet is decoded.
+    /// Asked before the first packet is decoded.
     pub fn certificate_ok(&self) -> bool {
         if self.certificate_ok.load(Relaxed) {
             return true;
@@ -348,9 +336,7 @@ impl Peer {
         else {
             return false;
         };
-        let ok = remote_certificate(&self.webrtc)
-            .and_then(|pem| fingerprint_of(&pem))
-            .is_some_and(|shown| shown == expected);
+        let ok = certificate_fits(&self.webrtc, &expected);
         self.certificate_ok.store(ok, Relaxed);
         ok
     }
@@ -370,7 +356,7 @@ fn bad<T>(what: impl Into<String>) -> Result<T, MediaError> {
     Err(MediaError::Bad { what: what.into() })
 }
 
-fn webrtcbin() -> Result<gst::Element, StudioError> {
+pub(crate) fn webrtcbin() -> Result<gst::Element, StudioError> {
     let webrtc = gst::ElementFactory::make("webrtcbin")
         .property("bundle-policy", WebRTCBundlePolicy::MaxBundle)
         .property("latency", JITTER_MS)
@@ -466,7 +452,7 @@ fn add_lines(webrtc: &gst::Element, kind: SessionKind) -> Result<(), StudioError
     Ok(())
 }
 
-fn create_offer(
+pub(crate) fn create_offer(
     webrtc: &gst::Element,
     done: impl FnOnce(Result<WebRTCSessionDescription, String>) + Send + 'static,
 ) {
@@ -481,6 +467,37 @@ fn create_offer(
         done(offer);
     });
     webrtc.emit_by_name::<()>("create-offer", &[&None::<gst::Structure>, &promise]);
+}
+
+/// Gives webrtcbin an answer that was checked. `done` hears what it says of it, on a thread of webrtcbin's.
+pub(crate) fn give_answer(
+    webrtc: &gst::Element,
+    answer: &Answer,
+    done: impl FnOnce(Result<(), String>) + Send + 'static,
+) {
+    let Ok(sdp) = gst_sdp::SDPMessage::parse_buffer(answer.sdp.as_bytes()) else {
+        return done(Err(
+            "GStreamer can't read the answer as this box wrote it".into()
+        ));
+    };
+    let description = WebRTCSessionDescription::new(WebRTCSDPType::Answer, sdp);
+    let promise = gst::Promise::with_change_func(move |reply| {
+        let error = match reply {
+            Ok(reply) => reply
+                .and_then(|r| r.get::<glib::Error>("error").ok())
+                .map(|e| e.to_string()),
+            Err(error) => Some(format!("{error:?}")),
+        };
+        done(error.map_or(Ok(()), Err));
+    });
+    webrtc.emit_by_name::<()>("set-remote-description", &[&description, &promise]);
+}
+
+/// Whether the certificate of the DTLS handshake is the one that the answer named: webrtcbin 1.22 does not look.
+pub(crate) fn certificate_fits(webrtc: &gst::Element, fingerprint: &[u8; 32]) -> bool {
+    remote_certificate(webrtc)
+        .and_then(|pem| fingerprint_of(&pem))
+        .is_some_and(|shown| shown == *fingerprint)
 }
 
 fn remote_certificate(webrtc: &gst::Element) -> Option<String> {

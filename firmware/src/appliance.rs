@@ -2,6 +2,7 @@
 //! journal and the clients. One task owns all of this; everything else sends it messages.
 
 mod calls;
+mod lines;
 mod media;
 mod picture;
 mod vitals;
@@ -133,7 +134,7 @@ impl Appliance {
             moving,
         } = parts;
         Self {
-            vitals: Vitals::new(clock, health, moving, config.programme.fps as f32),
+            vitals: Vitals::new(clock, health, moving, &config.programme),
             signals: Signals::new(studio.clone(), done),
             config,
             clock,
@@ -309,7 +310,7 @@ impl Appliance {
                 rev,
             } => match to {
                 Recipient::Guest(user) => self.tell_guest(&user, &notification, rev),
-                Recipient::Hosts => self.control.tell_hosts(&notification, rev),
+                Recipient::Hosts => self.control.tell_hosts(&self.with_name(notification), rev),
                 Recipient::Everyone => {
                     self.control.tell_hosts(&notification, rev);
                     for user in self.room.live_guests().cloned().collect::<Vec<_>>() {
@@ -326,6 +327,17 @@ impl Appliance {
             Effect::Evict { user } => self.evict(&user),
         }
         Ok(())
+    }
+
+    /// The room knows consoles by id; people know them by name.
+    fn with_name(&self, mut notification: Notification) -> Notification {
+        if let Notification::MicRequestAnswered { by, by_name, .. } = &mut notification {
+            *by_name = self.book.name_of(&Identity {
+                role: Role::Host,
+                id: by.to_string(),
+            });
+        }
+        notification
     }
 
     fn tell_guest(&self, user: &Id, notification: &Notification, rev: u64) {
@@ -467,12 +479,18 @@ impl Appliance {
         let now = self.clock.now_ms();
         let watchers = self.sessions.values().filter(|owner| !owner.on_air).count();
         let studio = self.studio.health();
+        let seated: Vec<(Seat, String)> = self
+            .room
+            .on_programme()
+            .filter_map(|guest| Some((guest.seat, guest.session?.to_string())))
+            .collect();
         let trouble = self.vitals.measure(
             &studio,
             self.destinations.folder(),
             watchers,
             self.control.dropped,
             self.control.link(),
+            &seated,
             self.room.rev(),
         );
         for (what, advice) in trouble {

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dais_broker::Link;
-use dais_protocol::{Alarm, Health, Latency};
+use dais_protocol::{Alarm, Health, Latency, Seat};
 use dais_studio::StudioHealth;
+use dais_studio::config::ProgrammeConfig;
 use tokio::sync::watch;
 
+use super::lines::Lines;
 use crate::clock::Clock;
 use crate::machine::{self, CpuMeter};
 
@@ -24,8 +26,11 @@ pub(super) struct Vitals {
     alarms: BTreeMap<String, (u64, String)>,
     slow_seconds: u32,
     newest: Option<Health>,
+    lines: Lines,
     /// The programme's frames a second, as it is set.
     wanted_fps: f32,
+    /// What a second of recording weighs, as the programme is set.
+    bytes_per_s: u64,
     out: watch::Sender<Option<Health>>,
     moving: watch::Sender<bool>,
     moving_since: Option<u64>,
@@ -36,7 +41,7 @@ impl Vitals {
         clock: Clock,
         out: watch::Sender<Option<Health>>,
         moving: watch::Sender<bool>,
-        wanted_fps: f32,
+        programme: &ProgrammeConfig,
     ) -> Self {
         Self {
             clock,
@@ -44,7 +49,9 @@ impl Vitals {
             alarms: BTreeMap::new(),
             slow_seconds: 0,
             newest: None,
-            wanted_fps,
+            lines: Lines::default(),
+            wanted_fps: programme.fps as f32,
+            bytes_per_s: u64::from(programme.bitrate_kbps + programme.audio_kbps) * 125,
             out,
             moving,
             moving_since: None,
@@ -94,6 +101,7 @@ impl Vitals {
         watchers: usize,
         refused: u64,
         link: &Link,
+        seated: &[(Seat, String)],
         rev: u64,
     ) -> Vec<(String, String)> {
         let now = self.clock.now_ms();
@@ -105,6 +113,8 @@ impl Vitals {
         health.frames = studio.frames;
         health.cpu = self.cpu.cores(now);
         health.disk_free_bytes = free;
+        health.disk_free_s = free.and_then(|free| free.checked_div(self.bytes_per_s));
+        health.guests = self.lines.look(&studio.sessions, seated);
         health.watchers = watchers as u32;
         let mut dropped = |place: &str, count: u64| {
             *health.dropped.entry(place.to_owned()).or_default() += count;
@@ -201,7 +211,9 @@ impl Vitals {
             memory_bytes: machine::memory_bytes(),
             temperature_c: machine::temperature_c(),
             disk_free_bytes: None,
+            disk_free_s: None,
             watchers: 0,
+            guests: Vec::new(),
             alarms: Vec::new(),
         }
     }

@@ -87,6 +87,6 @@ test("the audience's page is accessible", async () => {
   await look(viewer, "watch-start");
   await viewer.getByRole("textbox", { name: "Your name" }).fill("Vera");
   await viewer.getByRole("button", { name: "Watch" }).click();
-  await viewer.getByRole("link", { name: "Ask to join" }).waitFor();
+  await viewer.getByRole("button", { name: "Ask to join", exact: true }).waitFor();
   await look(viewer, "watch");
 });

@@ -34,7 +34,7 @@ export function LayoutPicker({ show }: { show: Console }) {
               <rect key={i} x={x} y={y} width={w} height={h} rx="1" class={i === boxes.length - 1 && layout === "pip" ? "inset" : ""} />
             ))}
           </svg>
-          <span>{layout}</span>
+          <span>{t.layoutName[layout]}</span>
         </label>
       ))}
     </div>

@@ -7,6 +7,7 @@ import { TrackLevel } from "../ui/level";
 import { Programme, SelfView } from "../ui/programme";
 import { Devices } from "./devices";
 import type { GuestShow } from "./show";
+import type { End } from "./status";
 
 export function GuestPage({ show }: { show: GuestShow }) {
   const status = show.status.value;
@@ -45,6 +46,9 @@ export function InUse({ show }: { show: GuestShow }) {
   );
 }
 
+/** Ends after which nothing speaks against another try. */
+const ASKS_AGAIN: End[] = ["declined", "timed_out", "host", "lost", "media_timeout"];
+
 /** What there is to add to the status: the host's words, the time left, what the camera does. */
 export function Below({ show }: { show: GuestShow }) {
   const words = show.words.value;
@@ -56,7 +60,7 @@ export function Below({ show }: { show: GuestShow }) {
       {end === "left" && <p>{t.youLeft}</p>}
       {show.status.value === "connecting" && <p>{t.soon}</p>}
       {request && <Countdown until={request.until} />}
-      {(end === "declined" || end === "timed_out" || end === "host") && <p>{t.askAgain}</p>}
+      {end !== null && ASKS_AGAIN.includes(end) && <p>{t.askAgain}</p>}
     </div>
   );
 }

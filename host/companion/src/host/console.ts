@@ -37,7 +37,6 @@ export class Console {
   readonly people = signal<Person[]>([]);
   readonly pairError = signal<string | null>(null);
   readonly busy = signal(false);
-  /** Made before the connection, so that what still waits goes out before its good-bye. */
   readonly undos = new Undos();
   readonly room = computed(() => this.link.value?.room.value ?? null);
   readonly watchers = computed(() => this.link.value?.health.value?.watchers);

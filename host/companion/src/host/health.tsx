@@ -1,28 +1,34 @@
-// How the box feels. Quiet when all is well; otherwise it says what to do. The figures are folded away.
+// How the box feels. Quiet when all is well; otherwise the top of the page says what to do. The figures are folded away.
 
 import { bytes, duration, span, t } from "../i18n";
 import type { Alarm, Health } from "../protocol";
 import type { Console } from "./console";
 
+/** At the top of the page, for as long as it lasts: what is wrong, and what to do. */
+export function Alarms({ show }: { show: Console }) {
+  const alarms = show.link.value?.health.value?.alarms ?? [];
+  if (alarms.length === 0) return null;
+  return (
+    <ul class="banner alarms" aria-label={t.alarms}>
+      {alarms.map((a) => (
+        <li key={a.what}>
+          <strong>{alarmName(a)}:</strong> {t.alarmAdvice[a.what] ?? a.advice}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
 export function HealthLine({ show }: { show: Console }) {
   const health = show.link.value?.health.value;
   if (!health) return null;
+  const well = health.alarms.length === 0;
   return (
     <section class="card health" aria-label={t.healthLine}>
-      {health.alarms.length === 0 ? (
-        <p class="well">
-          <span class="dot" aria-hidden="true" />
-          {t.healthOk}
-        </p>
-      ) : (
-        <ul class="alarms" aria-label={t.alarms}>
-          {health.alarms.map((a) => (
-            <li key={a.what}>
-              <strong>{alarmName(a)}:</strong> {t.alarmAdvice[a.what] ?? a.advice}
-            </li>
-          ))}
-        </ul>
-      )}
+      <p class={well ? "well" : "well not"}>
+        <span class="dot" aria-hidden="true" />
+        {well ? t.healthOk : t.healthNot}
+      </p>
       <details>
         <summary>{t.healthMore}</summary>
         <Figures health={health} />

@@ -5,6 +5,9 @@ import { t } from "../i18n";
 import type { Layout } from "../protocol";
 import type { Console } from "./console";
 
+/** As long as a snapshot may come after the answer to what changed it. */
+const SETTLE_MS = 500;
+
 type Box = [x: number, y: number, w: number, h: number];
 
 /** On a canvas of 32 by 18. They sketch the idea; the box knows the geometry. */
@@ -19,16 +22,22 @@ const LAYOUTS: [Layout, Box[]][] = [
 
 export function LayoutPicker({ show }: { show: Console }) {
   const room = show.room.value;
-  const refused = useSignal(0);
+  // What was tapped shows at once; after the answer the radio follows the room again, whoever changed it.
+  const tapped = useSignal<Layout | null>(null);
+  const chosen = tapped.value ?? room?.layout;
   const choose = async (layout: Layout) => {
-    // The radio follows the room: one that was refused goes back to what is on air.
-    if (!(await show.ask("layout.set", { layout }))) refused.value += 1;
+    tapped.value = layout;
+    await show.ask("layout.set", { layout });
+    // The room's snapshot is sent with the answer, on another topic.
+    setTimeout(() => {
+      if (tapped.peek() === layout) tapped.value = null;
+    }, SETTLE_MS);
   };
   return (
-    <div class="layouts" role="radiogroup" aria-label={t.layout} key={refused.value}>
+    <div class="layouts" role="radiogroup" aria-label={t.layout}>
       {LAYOUTS.map(([layout, boxes]) => (
-        <label key={layout} class={room?.layout === layout ? "layout chosen" : "layout"}>
-          <input type="radio" name="layout" value={layout} checked={room?.layout === layout} disabled={!room} onChange={() => void choose(layout)} />
+        <label key={layout} class={chosen === layout ? "layout chosen" : "layout"}>
+          <input type="radio" name="layout" value={layout} checked={chosen === layout} disabled={!room} onChange={() => void choose(layout)} />
           <svg viewBox="0 0 32 18" aria-hidden="true">
             {boxes.map(([x, y, w, h], i) => (
               <rect key={i} x={x} y={y} width={w} height={h} rx="1" class={i === boxes.length - 1 && layout === "pip" ? "inset" : ""} />

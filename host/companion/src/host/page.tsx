@@ -5,7 +5,7 @@ import { t } from "../i18n";
 import { ErrorBox, Field, Replaced } from "../ui/common";
 import type { Console } from "./console";
 import { HostControls, RoomSettings } from "./box-parts";
-import { HealthLine } from "./health";
+import { Alarms, HealthLine } from "./health";
 import { Invite } from "./invite";
 import { LayoutPicker } from "./layout";
 import { Outputs, Recording, RecordingNow } from "./outputs";
@@ -73,6 +73,7 @@ function Desk({ show }: { show: Console }) {
           {t.boxOffline}
         </p>
       )}
+      <Alarms show={show} />
       <Notices show={show} />
       <main class="desk">
         <div class="column picture">

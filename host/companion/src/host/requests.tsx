@@ -1,7 +1,7 @@
 // Who asks to come on air, with the time that each has left. A decline can be taken back for a moment.
 
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { t } from "../i18n";
 import type { PendingRequest } from "../protocol";
 import { Countdown, Field } from "../ui/common";
@@ -121,7 +121,7 @@ function Request({ show, request, until }: { show: Console; request: PendingRequ
 export function Undo({ until, onUndo }: { until: number; onUndo: () => void }) {
   const button = useRef<HTMLButtonElement>(null);
   // The button that was pressed is gone: whoever works by keyboard goes on here.
-  useEffect(() => button.current?.focus({ preventScroll: true }), []);
+  useLayoutEffect(() => button.current?.focus({ preventScroll: true }), []);
   return (
     <div class="undo">
       <Countdown until={until} total={UNDO_MS} bare />

@@ -1,4 +1,4 @@
-// Deeds that wait for a moment in which they can be taken back. Each is done once: at its time, or when the page goes.
+// Deeds that wait for a moment in which they can be taken back. Each is done once: at its time, or when the page is put away.
 
 import { signal } from "@preact/signals";
 
@@ -15,8 +15,10 @@ export class Undos {
   readonly #waiting = signal<ReadonlyMap<string, Waiting>>(new Map());
 
   constructor() {
-    // A console that is put away has decided: what it said is not lost with it.
-    addEventListener("pagehide", () => this.flush());
+    // A console that is put away has decided, and may not run on in three seconds.
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "hidden") this.flush();
+    });
   }
 
   /** Until when `key` can be taken back, in `performance.now()` time. */

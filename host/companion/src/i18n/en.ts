@@ -225,6 +225,7 @@ export const en = {
   invitationAnswered: (name: string, accepted: boolean) => `${name} ${accepted ? "accepts the invitation" : "does not want to come on air now"}.`,
   alarms: "Alarms",
   healthOk: "All is well",
+  healthNot: "Something is wrong: see above",
   healthMore: "Figures",
   alarmName: {
     broker: "Connection",

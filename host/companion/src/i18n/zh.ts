@@ -214,6 +214,7 @@ export const zh: Messages = {
   invitationAnswered: (name, accepted) => `${name}${accepted ? "接受了邀请" : "暂时不想上线"}。`,
   alarms: "警报",
   healthOk: "一切正常",
+  healthNot: "出现问题：见页面上方",
   healthMore: "详细数据",
   alarmName: {
     broker: "连接",

@@ -110,8 +110,10 @@ export async function browse(camera?: string): Promise<Browser> {
       ...(root ? ["--no-sandbox"] : []),
       // Neither side gathers 127.0.0.1 by itself.
       "--allow-loopback-in-peer-connection",
-      "--use-fake-device-for-media-stream",
-      ...(camera ? [`--use-file-for-fake-video-capture=${camera}`] : []),
+      // Two cameras, so that there is a choice.
+      ...(camera
+        ? ["--use-fake-device-for-media-stream", `--use-file-for-fake-video-capture=${camera}`]
+        : ["--use-fake-device-for-media-stream=device-count=2"]),
       "--use-fake-ui-for-media-stream",
       // A page out of a folder counts as one of the internet, which may not ask a box on the local network.
       ...(process.env.DIST ? ["--disable-features=LocalNetworkAccessChecks"] : []),

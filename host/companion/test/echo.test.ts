@@ -53,6 +53,12 @@ test("two people who talk at the same time, or one who is silent, are no echo", 
   assert.equal(found(talk(30, 5), () => -Infinity), null);
 });
 
+test("two beeps of the same beat are no echo of each other", () => {
+  const beep = (i: number) => (i % 50 < 5 ? -20 : -65);
+  const played = Array.from({ length: 1500 }, (_, i) => beep(i));
+  assert.equal(found(played, (i) => beep(i + 41)), null);
+});
+
 test("a steady tone on both sides says nothing", () => {
   const random = dice(7);
   assert.equal(found(new Array(1500).fill(-20), () => -25 + random()), null);

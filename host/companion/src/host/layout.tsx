@@ -1,12 +1,9 @@
 // The layouts as small pictures of themselves.
 
-import { useSignal } from "@preact/signals";
 import { t } from "../i18n";
 import type { Layout } from "../protocol";
+import { useOwn } from "../ui/own";
 import type { Console } from "./console";
-
-/** As long as a snapshot may come after the answer to what changed it. */
-const SETTLE_MS = 500;
 
 type Box = [x: number, y: number, w: number, h: number];
 
@@ -22,28 +19,18 @@ const LAYOUTS: [Layout, Box[]][] = [
 
 export function LayoutPicker({ show }: { show: Console }) {
   const room = show.room.value;
-  // What was tapped shows at once; after the answer the radio follows the room again, whoever changed it.
-  const tapped = useSignal<Layout | null>(null);
-  const chosen = tapped.value ?? room?.layout;
-  const choose = async (layout: Layout) => {
-    tapped.value = layout;
-    await show.ask("layout.set", { layout });
-    // The room's snapshot is sent with the answer, on another topic.
-    setTimeout(() => {
-      if (tapped.peek() === layout) tapped.value = null;
-    }, SETTLE_MS);
-  };
+  const layout = useOwn(room?.layout, (layout) => (layout ? show.ask("layout.set", { layout }) : Promise.resolve()));
   return (
     <div class="layouts" role="radiogroup" aria-label={t.layout}>
-      {LAYOUTS.map(([layout, boxes]) => (
-        <label key={layout} class={chosen === layout ? "layout chosen" : "layout"}>
-          <input type="radio" name="layout" value={layout} checked={chosen === layout} disabled={!room} onChange={() => void choose(layout)} />
+      {LAYOUTS.map(([name, boxes]) => (
+        <label key={name} class={layout.shown === name ? "layout chosen" : "layout"}>
+          <input type="radio" name="layout" value={name} checked={layout.shown === name} disabled={!room} onChange={() => layout.set(name)} />
           <svg viewBox="0 0 32 18" aria-hidden="true">
             {boxes.map(([x, y, w, h], i) => (
-              <rect key={i} x={x} y={y} width={w} height={h} rx="1" class={i === boxes.length - 1 && layout === "pip" ? "inset" : ""} />
+              <rect key={i} x={x} y={y} width={w} height={h} rx="1" class={i === boxes.length - 1 && name === "pip" ? "inset" : ""} />
             ))}
           </svg>
-          <span>{t.layoutName[layout]}</span>
+          <span>{t.layoutName[name]}</span>
         </label>
       ))}
     </div>

@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import { t } from "../i18n";
 import type { GuestHealth, GuestState, RoomSnapshot } from "../protocol";
 import { LevelBar } from "../ui/level";
+import { useOwn } from "../ui/own";
 import type { Console } from "./console";
 import { Drag, DragSheet, SEATS, SeatButtons } from "./move";
 
@@ -48,6 +49,7 @@ function Seat({ show, guest, room, onDrag }: SeatProps) {
   const meter = link?.meters.value.get(guest.seat);
   const health = link?.health.value?.guests?.find((h) => h.seat === guest.seat);
   const user_id = guest.user_id;
+  const gain = useOwn(guest.gain_db, (gain_db) => show.ask("mic.set", { user_id, gain_db }));
   const hidden = guest.hidden_by_host ?? false;
   const notes = [
     t.seatState[guest.state],
@@ -75,11 +77,12 @@ function Seat({ show, guest, room, onDrag }: SeatProps) {
           min={-60}
           max={12}
           step={1}
-          value={guest.gain_db}
-          aria-valuetext={t.gainOf(guest.gain_db)}
-          onChange={(e) => void show.ask("mic.set", { user_id, gain_db: Number(e.currentTarget.value) })}
+          value={gain.shown}
+          aria-valuetext={t.gainOf(gain.shown)}
+          onInput={(e) => gain.move(Number(e.currentTarget.value))}
+          onChange={(e) => gain.set(Number(e.currentTarget.value))}
         />
-        <output aria-live="off">{t.gainOf(Math.round(guest.gain_db))}</output>
+        <output aria-live="off">{t.gainOf(Math.round(gain.shown))}</output>
       </label>
       <div class="row-actions">
         <button

@@ -16,6 +16,9 @@ const MIN_SPREAD_DB = 5;
 /** Two people who talk at the same time reach 0.5 by chance. */
 const CORRELATION = 0.8;
 const AGREEING = 2;
+/** Whatever repeats itself (music, an alarm, test tones) fits anything of the same beat: it is no evidence. */
+const REPEATS = 0.7;
+const [BEAT_MIN, BEAT_MAX] = [200 / STEP_MS, 1_200 / STEP_MS];
 
 export class EchoMeter {
   readonly #played: number[] = [];
@@ -36,6 +39,7 @@ export class EchoMeter {
   }
 
   #follows(): boolean {
+    if (repeats(this.#heard)) return false;
     const heard = this.#heard.slice(-WINDOW);
     for (let lag = MIN_LAG; lag <= MAX_LAG; lag += 1) {
       const end = this.#played.length - lag;
@@ -43,6 +47,13 @@ export class EchoMeter {
     }
     return false;
   }
+}
+
+function repeats(levels: number[]): boolean {
+  for (let beat = BEAT_MIN; beat <= BEAT_MAX; beat += 1) {
+    if (correlation(levels.slice(beat), levels.slice(0, -beat)) >= REPEATS) return true;
+  }
+  return false;
 }
 
 function push(values: number[], db: number, keep: number): void {

@@ -484,13 +484,13 @@ impl Appliance {
             .on_programme()
             .filter_map(|guest| Some((guest.seat, guest.session?.to_string())))
             .collect();
+        self.vitals.look_at_lines(&studio, &seated);
         let trouble = self.vitals.measure(
             &studio,
             self.destinations.folder(),
             watchers,
             self.control.dropped,
             self.control.link(),
-            &seated,
             self.room.rev(),
         );
         for (what, advice) in trouble {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dais_broker::Link;
-use dais_protocol::{Alarm, Health, Latency, Seat};
+use dais_protocol::{Alarm, GuestHealth, Health, Latency, Seat};
 use dais_studio::StudioHealth;
 use dais_studio::config::ProgrammeConfig;
 use tokio::sync::watch;
@@ -27,6 +27,8 @@ pub(super) struct Vitals {
     slow_seconds: u32,
     newest: Option<Health>,
     lines: Lines,
+    /// For the next `health`.
+    guests: Vec<GuestHealth>,
     /// The programme's frames a second, as it is set.
     wanted_fps: f32,
     /// What a second of recording weighs, as the programme is set.
@@ -50,6 +52,7 @@ impl Vitals {
             slow_seconds: 0,
             newest: None,
             lines: Lines::default(),
+            guests: Vec::new(),
             wanted_fps: programme.fps as f32,
             bytes_per_s: u64::from(programme.bitrate_kbps + programme.audio_kbps) * 125,
             out,
@@ -93,6 +96,11 @@ impl Vitals {
         self.newest.clone().unwrap_or_else(|| self.blank(0))
     }
 
+    /// How the connections of those who have a seat do, with which session.
+    pub fn look_at_lines(&mut self, studio: &StudioHealth, seated: &[(Seat, String)]) {
+        self.guests = self.lines.look(&studio.sessions, seated);
+    }
+
     /// Measures, and says what is newly wrong as `(what, advice)`.
     pub fn measure(
         &mut self,
@@ -101,7 +109,6 @@ impl Vitals {
         watchers: usize,
         refused: u64,
         link: &Link,
-        seated: &[(Seat, String)],
         rev: u64,
     ) -> Vec<(String, String)> {
         let now = self.clock.now_ms();
@@ -114,7 +121,7 @@ impl Vitals {
         health.cpu = self.cpu.cores(now);
         health.disk_free_bytes = free;
         health.disk_free_s = free.and_then(|free| free.checked_div(self.bytes_per_s));
-        health.guests = self.lines.look(&studio.sessions, seated);
+        health.guests = std::mem::take(&mut self.guests);
         health.watchers = watchers as u32;
         let mut dropped = |place: &str, count: u64| {
             *health.dropped.entry(place.to_owned()).or_default() += count;

@@ -78,6 +78,7 @@ function Seat({ show, guest, room, onDrag }: SeatProps) {
           max={12}
           step={1}
           value={gain.shown}
+          aria-label={t.gain}
           aria-valuetext={t.gainOf(gain.shown)}
           onInput={(e) => gain.move(Number(e.currentTarget.value))}
           onChange={(e) => gain.set(Number(e.currentTarget.value))}

@@ -2,6 +2,7 @@
 //! journal and the clients. One task owns all of this; everything else sends it messages.
 
 mod calls;
+mod connections;
 mod hosts;
 mod media;
 mod picture;
@@ -163,7 +164,7 @@ impl Appliance {
             mistake: _,
         } = parts;
         Self {
-            vitals: Vitals::new(clock, health, moving, config.programme.fps as f32),
+            vitals: Vitals::new(clock, health, moving, &config.programme),
             signals: Signals::new(plane.clone(), done),
             config,
             clock,
@@ -366,7 +367,7 @@ impl Appliance {
                 log(&to, &notification);
                 match to {
                     Recipient::Guest(user) => self.tell_guest(&user, &notification, rev),
-                    Recipient::Hosts => self.control.tell_hosts(&notification, rev),
+                    Recipient::Hosts => self.control.tell_hosts(&self.with_name(notification), rev),
                     Recipient::Everyone => {
                         self.control.tell_hosts(&notification, rev);
                         for user in self.room.live_guests().cloned().collect::<Vec<_>>() {
@@ -387,6 +388,17 @@ impl Appliance {
             Effect::Evict { user } => self.evict(&user),
         }
         Ok(())
+    }
+
+    /// The room knows consoles by id; people know them by name.
+    fn with_name(&self, mut notification: Notification) -> Notification {
+        if let Notification::MicRequestAnswered { by, by_name, .. } = &mut notification {
+            *by_name = self.book.name_of(&Identity {
+                role: Role::Host,
+                id: by.to_string(),
+            });
+        }
+        notification
     }
 
     fn tell_guest(&self, user: &Id, notification: &Notification, rev: u64) {
@@ -537,6 +549,13 @@ impl Appliance {
         let watchers = self.sessions.values().filter(|owner| !owner.on_air).count();
         self.beat.tick();
         let studio = self.plane.health();
+        let seated: Vec<(Seat, String)> = self
+            .room
+            .on_programme()
+            .filter_map(|guest| Some((guest.seat, guest.session?.to_string())))
+            .collect();
+        let sessions = studio.as_ref().map_or(&[][..], |studio| &studio.sessions);
+        self.vitals.look_at_connections(sessions, &seated);
         let trouble = self.vitals.measure(
             studio.as_ref(),
             self.destinations.folder(),

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dais_broker::Link;
-use dais_protocol::{Alarm, Health, Latency};
+use dais_protocol::{Alarm, GuestHealth, Health, Latency, Seat};
 use dais_studio::StudioHealth;
+use dais_studio::config::ProgrammeConfig;
+use dais_studio::session::SessionHealth;
 use tokio::sync::watch;
 
+use super::connections::Connections;
 use crate::clock::Clock;
 use crate::machine::{self, CpuMeter};
 
@@ -24,8 +27,13 @@ pub(super) struct Vitals {
     alarms: BTreeMap<String, (u64, String)>,
     slow_seconds: u32,
     newest: Option<Health>,
+    connections: Connections,
+    /// For the next `health`.
+    guests: Vec<GuestHealth>,
     /// The programme's frames a second, as it is set.
     wanted_fps: f32,
+    /// What a second of recording weighs, as the programme is set.
+    bytes_per_s: u64,
     out: watch::Sender<Option<Health>>,
     moving: watch::Sender<bool>,
     moving_since: Option<u64>,
@@ -36,7 +44,7 @@ impl Vitals {
         clock: Clock,
         out: watch::Sender<Option<Health>>,
         moving: watch::Sender<bool>,
-        wanted_fps: f32,
+        programme: &ProgrammeConfig,
     ) -> Self {
         Self {
             clock,
@@ -44,7 +52,10 @@ impl Vitals {
             alarms: BTreeMap::new(),
             slow_seconds: 0,
             newest: None,
-            wanted_fps,
+            connections: Connections::default(),
+            guests: Vec::new(),
+            wanted_fps: programme.fps as f32,
+            bytes_per_s: u64::from(programme.bitrate_kbps + programme.audio_kbps) * 125,
             out,
             moving,
             moving_since: None,
@@ -86,6 +97,11 @@ impl Vitals {
         self.newest.clone().unwrap_or_else(|| self.blank(0))
     }
 
+    /// How the connections of those who have a seat do, with which session.
+    pub fn look_at_connections(&mut self, sessions: &[SessionHealth], seated: &[(Seat, String)]) {
+        self.guests = self.connections.look(sessions, seated);
+    }
+
     /// Measures, and says what is newly wrong as `(what, advice)`.
     pub fn measure(
         &mut self,
@@ -107,6 +123,8 @@ impl Vitals {
         health.frames = studio.frames;
         health.cpu = self.cpu.cores(now);
         health.disk_free_bytes = free;
+        health.disk_free_s = free.and_then(|free| free.checked_div(self.bytes_per_s));
+        health.guests = std::mem::take(&mut self.guests);
         health.watchers = watchers as u32;
         let mut dropped = |place: &str, count: u64| {
             *health.dropped.entry(place.to_owned()).or_default() += count;
@@ -202,7 +220,9 @@ impl Vitals {
             memory_bytes: machine::memory_bytes(),
             temperature_c: machine::temperature_c(),
             disk_free_bytes: None,
+            disk_free_s: None,
             watchers: 0,
+            guests: Vec::new(),
             alarms: Vec::new(),
         }
     }

@@ -1,5 +1,5 @@
 // Each page in its states, at phone and desktop size: nothing that axe-core complains about, nothing wider than the
-// screen, and no control whose words are cut off.
+// screen, no control whose words are cut off or that is too small for a thumb, and no English on a Chinese page.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -28,10 +28,17 @@ async function look(page: Page, state: string): Promise<void> {
     const cut = [...document.querySelectorAll("button, p, h1, h2, label")].filter(
       (e) => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).textOverflow !== "ellipsis",
     );
+    // A thumb needs 44 px; a field's label is as good a target as the field. Links in a text may be smaller.
+    const visible = (e: Element) => e.checkVisibility({ visibilityProperty: true, opacityProperty: true });
+    const small = [...document.querySelectorAll("button, a.button, input:not([type=range], [type=radio]), select, summary, .layout")].filter((e) => {
+      const { width, height } = e.getBoundingClientRect();
+      return visible(e) && (width < 44 || height < 44);
+    });
     const wide = document.documentElement.scrollWidth - window.innerWidth;
     return [
       ...violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html).join(" ")}`),
       ...cut.map((e) => `words are cut off: ${e.outerHTML}`),
+      ...small.map((e) => `smaller than a thumb: ${e.outerHTML}`),
       ...(wide > 0 ? [`the page is ${wide} px wider than the screen`] : []),
     ];
   }, RULES);
@@ -87,6 +94,58 @@ test("the audience's page is accessible", async () => {
   await look(viewer, "watch-start");
   await viewer.getByRole("textbox", { name: "Your name" }).fill("Vera");
   await viewer.getByRole("button", { name: "Watch" }).click();
-  await viewer.getByRole("link", { name: "Ask to join" }).waitFor();
+  await viewer.getByRole("button", { name: "Ask to join", exact: true }).waitFor();
   await look(viewer, "watch");
+});
+
+test("whoever asks for less motion gets none", async () => {
+  const moving = async (reducedMotion: "reduce" | "no-preference") => {
+    const page = await (await visitor(browser, PHONE, { reducedMotion })).newPage();
+    await page.goto(box.ready.invite_url);
+    await page.getByRole("button", { name: "Ask to join", exact: true }).waitFor();
+    const found = await page.evaluate(() =>
+      [...document.querySelectorAll("*")].filter((e) => {
+        const style = getComputedStyle(e);
+        return style.animationName !== "none" || style.transitionDuration.split(", ").some((d) => parseFloat(d) > 0);
+      }).length,
+    );
+    await page.context().close();
+    return found;
+  };
+  assert.ok((await moving("no-preference")) > 0, "there is something to reduce");
+  assert.equal(await moving("reduce"), 0);
+});
+
+test("the pages speak Chinese to whoever reads it", async () => {
+  const reader = async (viewport = PHONE) => (await visitor(browser, viewport, { locale: "zh-CN", bypassCSP: true })).newPage();
+  // Names of people and things, units, and what stands for itself.
+  const known = /Chiara Constantinopolous-Meier of Basel|Dais|Ana|REC|RTMP|rtmp|localhost|https?|Fake|Default|Audio|Input|device|dB|GB|MB|kbit|fps|✕/g;
+  const speaks = async (page: Page, state: string) => {
+    await shot(page, `chinese-${state}`);
+    assert.equal(await page.evaluate(() => document.documentElement.lang), "zh-CN");
+    const words = await page.evaluate(() => {
+      const labels = [...document.querySelectorAll("[aria-label], [title]")].flatMap((e) => [e.getAttribute("aria-label"), e.getAttribute("title")]);
+      return `${document.title} ${document.body.innerText} ${labels.join(" ")}`;
+    });
+    assert.deepEqual(words.replace(known, "").match(/[A-Za-z]{2,}/g) ?? [], [], state);
+  };
+  const host = await reader(DESKTOP);
+  await host.goto(box.ready.http);
+  await speaks(host, "pairing");
+  await host.getByRole("textbox", { name: "配对码" }).fill(box.ready.pairing_code);
+  await host.getByRole("button", { name: "配对", exact: true }).click();
+  await host.getByRole("radiogroup").waitFor();
+  const guest = await reader();
+  await guest.goto(box.ready.invite_url);
+  await speaks(guest, "start");
+  await guest.getByRole("textbox").fill("Ana");
+  await guest.getByRole("button", { name: "请求加入", exact: true }).click();
+  await guest.getByRole("status").getByText("正在等待主持人").waitFor();
+  await speaks(guest, "waiting");
+  await host.getByRole("button", { name: "接受" }).click();
+  await guest.getByRole("status").getByText("你已上线").waitFor();
+  await speaks(guest, "on-air");
+  await host.getByText("详细数据").click();
+  await row(host, "Ana").getByRole("img", { name: /^连接：/ }).waitFor();
+  await speaks(host, "console");
 });

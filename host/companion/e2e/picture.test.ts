@@ -1,4 +1,4 @@
-// What the programme shows of a browser's camera, and when: read off the recording.
+// What the programme shows of a browser's camera, and when: read off the recording, and off the console's preview.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -6,9 +6,9 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import type { Browser } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { Desk } from "./desk";
-import { ask, Box, browse, framesDecoded, PHONE, says, until, visitor } from "./run";
+import { ask, Box, browse, DESKTOP, framesDecoded, pair, PATIENCE_MS, PHONE, row, says, until, visitor } from "./run";
 
 const ROUNDS = 20;
 const FPS = 30;
@@ -17,6 +17,7 @@ const [WIDTH, HEIGHT] = [64, 36];
 let box: Box;
 let browser: Browser;
 let desk: Desk;
+let console_: Page;
 let folder: string;
 
 before(async () => {
@@ -26,7 +27,30 @@ before(async () => {
   box = await Box.start();
   browser = await browse(film);
   desk = await Desk.connect(box);
+  console_ = await (await visitor(browser, DESKTOP)).newPage();
+  await pair(console_, box);
+  await until("the preview plays", () => framesDecoded(console_), (n) => n > 0);
 });
+
+/** Taps Accept, and tells how long it took until the guest's tile was in the preview, in ms; null if it never was. */
+function acceptAndSee(page: Page): Promise<number | null> {
+  return page.evaluate(async (patience) => {
+    const video = document.querySelector<HTMLVideoElement>(".programme > video");
+    const accept = [...document.querySelectorAll("button")].find((b) => b.textContent === "Accept");
+    const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    if (!video || !accept || !context) return null;
+    const tapped = performance.now();
+    accept.click();
+    while (performance.now() - tapped < patience) {
+      await new Promise((resolve) => video.requestVideoFrameCallback(resolve));
+      // One pixel of the tile's middle, where the camera is magenta.
+      context.drawImage(video, 0.75 * video.videoWidth, 0.4 * video.videoHeight, 1, 1, 0, 0, 1, 1);
+      const [r = 0, g = 0, b = 0] = context.getImageData(0, 0, 1, 1).data;
+      if (r > 180 && b > 180 && g < 100) return performance.now() - tapped;
+    }
+    return null;
+  }, PATIENCE_MS);
+}
 
 after(async () => {
   await desk?.close();
@@ -73,15 +97,18 @@ test("a browser's camera is in its tile half a second after the accept, and gone
   const context = await visitor(browser, PHONE);
   const guest = await context.newPage();
   await desk.call("layout.set", { layout: "side-by-side" });
+  const seen: (number | null)[] = [];
   await desk.call("record.start");
   await desk.until<{ record: { state: string } }>("outputs", (o) => o.record.state === "live");
   for (let round = 0; round < ROUNDS; round++) {
     await ask(guest, box, "Ana");
     const { requests } = await desk.until<{ requests: { user_id: string }[] }>("pending", (p) => p.requests.length === 1);
     const user_id = requests[0]!.user_id;
+    await row(console_, "Ana").getByRole("button", { name: "Accept" }).waitFor();
     await until("the session that was offered early plays", () => framesDecoded(guest), (n) => n > 0);
     // The host's camera goes with the accept, and comes with the end: marks of the moment, in the same recording.
-    await Promise.all([desk.call("host.set", { video_muted: true }), desk.call("mic.respond", { user_id, accept: true })]);
+    const [shown] = await Promise.all([acceptAndSee(console_), desk.call("host.set", { video_muted: true })]);
+    seen.push(shown);
     await desk.seated(1);
     await says(guest, "You are on air");
     await desk.frames(FPS);
@@ -111,6 +138,9 @@ test("a browser's camera is in its tile half a second after the accept, and gone
   }
   const sorted = [...delays].sort((a, b) => a - b);
   console.log(`accept to picture: p50 ${sorted[ROUNDS / 2]?.toFixed(0)} ms, p95 ${sorted[ROUNDS - 2]?.toFixed(0)} ms of ${delays.length}; frames after the end: ${Math.max(...leftovers)}`);
+  const previews = seen.map((ms) => ms ?? Infinity).sort((a, b) => a - b);
+  console.log(`tap on Accept to the preview: p50 ${previews[ROUNDS / 2]?.toFixed(0)} ms, p95 ${previews[ROUNDS - 2]?.toFixed(0)} ms of ${previews.length}`);
+  assert.ok(previews[ROUNDS - 2]! <= 1000, `the 19th of 20 was in the preview after ${previews[ROUNDS - 2]} ms`);
   assert.equal(delays.length, ROUNDS, "each accept is seen in the recording");
   assert.ok(sorted[ROUNDS - 2]! <= 500, `the 19th of 20 took ${sorted[ROUNDS - 2]} ms`);
   assert.ok(Math.max(...leftovers) <= 2, `a tile was there ${Math.max(...leftovers)} frames after its guest's end`);

@@ -1,7 +1,7 @@
 // Starts a whole box, and real browsers in front of it.
 
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, mkdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -12,7 +12,7 @@ import { chromium, type Browser, type BrowserContext, type BrowserContextOptions
 const READY_MS = 90_000;
 const STOP_MS = 20_000;
 /** For anything that a person would wait for; bounded, and generous because the machine may be busy. */
-export const PATIENCE_MS = 30_000;
+export const PATIENCE_MS = Number(process.env.PATIENCE_MS ?? 30_000);
 
 export interface Ready {
   http: string;
@@ -28,23 +28,46 @@ export interface Ready {
 }
 
 export class Box {
-  readonly ready: Ready;
-  readonly #process: ChildProcess;
+  ready: Ready;
+  #process: ChildProcess;
   readonly #data: string;
+  readonly #more: string[];
 
-  private constructor(process: ChildProcess, data: string, ready: Ready) {
+  private constructor(process: ChildProcess, data: string, ready: Ready, more: string[]) {
     this.#process = process;
     this.#data = data;
+    this.#more = more;
     this.ready = ready;
   }
 
-  static async start(): Promise<Box> {
+  /** `more`: further arguments of `dais dev`. */
+  static async start(more: string[] = []): Promise<Box> {
+    const data = await mkdtemp(path.join(tmpdir(), "dais-e2e-"));
+    const { child, ready } = await Box.#launch(["--http-port", "0", "--mqtt-port", "0", "--data", data, ...more]);
+    return new Box(child, data, ready, more);
+  }
+
+  /** As a power cut: nobody says good-bye. The box comes back with its data, at the same addresses. */
+  async crash(): Promise<void> {
+    // `dais dev` ends with the box, which is its only child.
+    const pid = this.#process.pid ?? 0;
+    const [box] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
+    if (!box) throw new Error("The box has no process.");
+    const ended = new Promise<void>((resolve) => this.#process.once("exit", () => resolve()));
+    process.kill(box, "SIGKILL");
+    await ended;
+    const port = (url: string) => new URL(url).port;
+    const { child, ready } = await Box.#launch([
+      "--http-port", port(this.ready.http), "--mqtt-port", port(this.ready.mqtt), "--data", this.#data, ...this.#more,
+    ]);
+    this.#process = child;
+    this.ready = ready;
+  }
+
+  static async #launch(more: string[]): Promise<{ child: ChildProcess; ready: Ready }> {
     const binary = path.resolve(process.env.DAIS_BIN ?? "../../target/debug/dais");
     if (!existsSync(binary)) throw new Error(`There is no ${binary}: build it, or name another one in DAIS_BIN.`);
-    const data = await mkdtemp(path.join(tmpdir(), "dais-e2e-"));
-    const child = spawn(binary, ["dev", "--json", "--http-port", "0", "--mqtt-port", "0", "--data", data], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
+    const child = spawn(binary, ["dev", "--json", ...more], { stdio: ["ignore", "pipe", "inherit"] });
     const ready = await new Promise<Ready>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error("The box was not ready in time.")), READY_MS);
       child.once("error", reject);
@@ -60,7 +83,7 @@ export class Box {
       child.kill("SIGKILL");
       throw error;
     });
-    return new Box(child, data, ready);
+    return { child, ready };
   }
 
   async stop(): Promise<void> {
@@ -95,9 +118,13 @@ export async function browse(camera?: string, network: { rules?: string; home?: 
       ...(root ? ["--no-sandbox"] : []),
       // Neither side gathers 127.0.0.1 by itself.
       "--allow-loopback-in-peer-connection",
-      "--use-fake-device-for-media-stream",
-      ...(camera ? [`--use-file-for-fake-video-capture=${camera}`] : []),
+      // Two cameras, so that there is a choice.
+      ...(camera
+        ? ["--use-fake-device-for-media-stream", `--use-file-for-fake-video-capture=${camera}`]
+        : ["--use-fake-device-for-media-stream=device-count=2"]),
       "--use-fake-ui-for-media-stream",
+      // A page out of a folder counts as one of the internet, which may not ask a box on the local network.
+      ...(process.env.DIST ? ["--disable-features=LocalNetworkAccessChecks"] : []),
       "--disable-background-timer-throttling",
       "--disable-renderer-backgrounding",
       "--disable-backgrounding-occluded-windows",
@@ -116,6 +143,7 @@ export async function visitor(
 ): Promise<BrowserContext> {
   const context = await browser.newContext({ viewport, locale: "en-US", reducedMotion: "reduce", ...options });
   context.setDefaultTimeout(PATIENCE_MS);
+  if (process.env.DIST) await serve(context, path.resolve(process.env.DIST));
   // The standard counters of the peer connections, for the tests alone: the pages do not show them.
   await context.addInitScript(() => {
     const peers: RTCPeerConnection[] = [];
@@ -127,8 +155,39 @@ export async function visitor(
         peers.push(this);
       }
     };
+    // So that a test can cut the connection to the broker, as a network does that changes.
+    const sockets: WebSocket[] = [];
+    (window as unknown as { sockets: WebSocket[] }).sockets = sockets;
+    const NativeSocket = window.WebSocket;
+    window.WebSocket = class extends NativeSocket {
+      constructor(url: string | URL, protocols?: string | string[]) {
+        super(url, protocols);
+        sockets.push(this);
+      }
+    };
+    // Whether the lights are on is what the tracks say, whatever the page believes.
+    const tracks: MediaStreamTrack[] = [];
+    (window as unknown as { tracks: MediaStreamTrack[] }).tracks = tracks;
+    const devices = navigator.mediaDevices as MediaDevices | undefined;
+    const open = devices?.getUserMedia.bind(devices);
+    if (devices && open) {
+      devices.getUserMedia = async (constraints) => {
+        const stream = await open(constraints);
+        tracks.push(...stream.getTracks());
+        return stream;
+      };
+    }
   });
   return context;
+}
+
+/** The pages of a folder in place of those that are in the box: while working on them, `daisd` need not be built anew. */
+async function serve(context: BrowserContext, folder: string): Promise<void> {
+  const pages: Record<string, string> = { "/": "index.html", "/join": "join.html", "/watch": "watch.html" };
+  await context.route(/^https?:\/\/[^/]+\/(join|watch|assets\/.*)?([?#].*)?$/, (route) => {
+    const { pathname } = new URL(route.request().url());
+    return route.fulfill({ path: path.join(folder, pages[pathname] ?? pathname) });
+  });
 }
 
 /** Frames that the page has decoded of the programme, over the sessions that are open. */
@@ -157,6 +216,21 @@ export function bytesSent(page: Page, kind: "audio" | "video"): Promise<number> 
     }
     return bytes;
   }, kind);
+}
+
+/** Cuts what connects the page with the broker. */
+export async function cut(page: Page): Promise<void> {
+  await page.evaluate(() => {
+    for (const socket of (window as unknown as { sockets: WebSocket[] }).sockets) socket.close();
+  });
+}
+
+/** Which of the devices are open, by the browser: `camera`, `microphone`. */
+export function lights(page: Page): Promise<{ camera: boolean; microphone: boolean }> {
+  return page.evaluate(() => {
+    const live = (window as unknown as { tracks: MediaStreamTrack[] }).tracks.filter((t) => t.readyState === "live");
+    return { camera: live.some((t) => t.kind === "video"), microphone: live.some((t) => t.kind === "audio") };
+  });
 }
 
 /** Peer connections that are not closed. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { ask, Box, browse, bytesSent, DESKTOP, framesDecoded, livePeers, pair, PHONE, row, says, shot, until, visitor } from "./run";
+import { ask, Box, browse, bytesSent, DESKTOP, framesDecoded, lights, livePeers, pair, PHONE, row, says, shot, until, visitor } from "./run";
 
 let box: Box;
 let browser: Browser;
@@ -207,18 +207,19 @@ test("a viewer whom the host invites goes on air, and watches again afterwards",
   await console_.getByText("Here now").click();
   await person.getByRole("button", { name: "Ask on air" }).click();
   await viewer.getByRole("button", { name: "Go on air", exact: true }).click();
+  await viewer.getByText("You are on air in 3").waitFor();
+  await shot(viewer, "watch-count-in-phone");
   await says(viewer, "You are on air");
   await until("the viewer's picture is sent", () => bytesSent(viewer, "video"), (n) => n > 0);
   await row(console_, "Mia").getByRole("button", { name: "Disconnect" }).click();
   await gone("Mia");
-  const link = viewer.getByRole("link", { name: "Ask to join" });
-  await link.waitFor();
+  await viewer.getByRole("button", { name: "Ask to join", exact: true }).waitFor();
   await until("the programme plays again", () => framesDecoded(viewer), (n) => n > 5);
   assert.equal(await bytesSent(viewer, "video"), 0);
   await console_.getByText("Here now").click();
 });
 
-test("the audience watches, and asks to join under the same name", async () => {
+test("the audience watches, asks to join on the same page, and watches on when the request is cancelled", async () => {
   const viewer = await page();
   await viewer.goto(box.ready.invite_url.replace("/join", "/watch"));
   await viewer.getByRole("textbox", { name: "Your name" }).fill("Jo");
@@ -227,12 +228,16 @@ test("the audience watches, and asks to join under the same name", async () => {
   await shot(viewer, "watch-phone");
   await viewer.reload();
   await until("the programme plays after a reload", () => framesDecoded(viewer), (n) => n > 5);
-  await viewer.getByRole("link", { name: "Ask to join" }).click();
-  await until("the name came along", () => viewer.getByRole("textbox", { name: "Your name" }).inputValue(), (v) => v === "Jo");
   await viewer.getByRole("button", { name: "Ask to join", exact: true }).click();
   await says(viewer, "Waiting for the host");
+  await row(console_, "Jo").waitFor();
+  await until("the programme plays while waiting", () => framesDecoded(viewer), (n) => n > 0);
+  await shot(viewer, "watch-waiting-phone");
   await viewer.getByRole("button", { name: "Cancel request" }).click();
   await gone("Jo");
+  await viewer.getByRole("button", { name: "Ask to join", exact: true }).waitFor();
+  await until("the programme plays again", () => framesDecoded(viewer), (n) => n > 5);
+  assert.deepEqual(await lights(viewer), { camera: false, microphone: false });
 });
 
 test("a guest whose page is closed reconnects for a while, and is then gone", async () => {

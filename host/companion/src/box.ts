@@ -4,7 +4,8 @@
 import mqtt, { type IConnackPacket, type IDisconnectPacket, type MqttClient } from "mqtt";
 import { computed, signal } from "@preact/signals";
 import { t } from "./i18n";
-import type { Credential, Health, Meters, Methods, Online, Outputs, Pending, Role, RoomSnapshot, Meter } from "./protocol";
+import type { Params, Result, Role } from "./contract";
+import type { Credential, Health, Meter, Meters, Methods, Online, Outputs, Pending, RoomSnapshot } from "./protocol";
 import { Revisions } from "./rev";
 import { Calls, isObject, Unanswered, type Notification } from "./rpc";
 
@@ -106,7 +107,7 @@ export class BoxLink {
   }
 
   /** Asks the box. Rejects with the box's own sentence, or with ours when it could not be asked. */
-  call<M extends keyof Methods>(method: M, params: Methods[M][0]): Promise<Methods[M][1]> {
+  call<M extends keyof Methods>(method: M, params: Params<M>): Promise<Result<M>> {
     if (this.state.peek() !== "up") return Promise.reject(new Unanswered(t.notConnected));
     const { id, text, reply } = this.#calls.start(method, params, REPLY_MS, t.noReply);
     this.#client.publish(this.#up, text, { qos: 1, properties: { messageExpiryInterval: EXPIRY_S } }, (error) => {
@@ -117,7 +118,7 @@ export class BoxLink {
       // mqtt.js would send what was not acknowledged again after a reconnect, with its full expiry.
       if (error instanceof Unanswered) this.#client.removeOutgoingMessage(packetId);
       throw error;
-    }) as Promise<Methods[M][1]>;
+    }) as Promise<Result<M>>;
   }
 
   /** Resolves when the link is up; rejects when it cannot be within the time. */

@@ -1,242 +1,822 @@
-// The wire types of the control contract. Only types live here, so that a generated file can take this one's place.
+// The wire types of the control contract, from host/protocol/schemas/dais-v1.json by `npm run types`.
 
-export type Role = "host" | "guest";
-
-export type Layout = "auto" | "solo" | "side-by-side" | "grid" | "spotlight" | "pip";
-export type OutputKind = "rtmp" | "srt" | "whip";
-export type OutputState = "connecting" | "live" | "retrying" | "stopped" | "failed";
+/**
+ * The bare id of a user or a box: 1 to 32 of `a-z 0-9 -`.
+ */
+export type Id = string;
+/**
+ * A stream key or password. It prints as `***` and is never serialised into a log or a snapshot.
+ */
+export type Secret = string;
+/**
+ * Why a request failed: the `reason` in an error's `data`.
+ */
+export type Reason =
+  | "parse_error"
+  | "invalid_request"
+  | "retained"
+  | "method_not_found"
+  | "invalid_params"
+  | "not_allowed"
+  | "room_full"
+  | "already_pending"
+  | "already_connected"
+  | "not_accepting"
+  | "no_such_request"
+  | "request_expired"
+  | "not_connected"
+  | "seat_taken"
+  | "seat_locked"
+  | "rate_limited"
+  | "bad_media"
+  | "unavailable";
+/**
+ * Why a seat became free, for the consoles.
+ */
+export type Exit = ("host" | "lost" | "media_timeout" | "banned" | "shutdown") | "left";
+/**
+ * The gain of a seat in dB, -60 to 12.
+ */
+export type GainDb = number;
+export type Quality = "good" | "fair" | "poor";
+/**
+ * A guest's seat, 1 to 9. The host sits on seat 0, which no message names.
+ */
+export type Seat = number;
+/**
+ * What people call a person, a room or an output: 1 to 40 characters, none of them a control character, not only blanks.
+ */
+export type Name = string;
+/**
+ * The states of someone who has a seat.
+ */
 export type SeatState = "connecting" | "on_air" | "reconnecting";
-export type PersonState = "idle" | "requested" | "invited" | SeatState;
+/**
+ * A media session, a request or an output as the box named it: 1 to 64 printable ASCII characters.
+ */
+export type Token = string;
+/**
+ * How long an invite is good, in seconds: one minute to 30 days.
+ */
+export type TtlS = number;
+/**
+ * How often an invite may be used, 1 to 1,000.
+ */
+export type Uses = number;
+/**
+ * Why an invitation is no longer open, for the guest.
+ */
+export type InviteEnd = ("withdrawn" | "timed_out") | "session_gone" | "room_full" | "seat_taken";
+/**
+ * How the programme's picture is divided.
+ */
+export type Layout = "auto" | "solo" | "side-by-side" | "grid" | "spotlight" | "pip";
+/**
+ * How many guests may be on air, 1 to 9.
+ */
+export type MaxGuests = number;
+/**
+ * A sentence from the host to a guest: 1 to 200 characters.
+ */
+export type Words = string;
+/**
+ * The kinds of destination that `output.start` knows.
+ */
+export type OutputKind = "rtmp" | "srt" | "whip";
+/**
+ * Where a person stands.
+ */
+export type PersonState = "idle" | "requested" | "invited" | "connecting" | "on_air" | "reconnecting";
+/**
+ * Every notification, as `{"method", "params"}`; on the wire `params` carries `rev` too, see [`Notification::encode`].
+ */
+export type Notification =
+  | {
+      method: "mic.accepted";
+      params: {
+        seat: Seat;
+      };
+    }
+  | {
+      method: "mic.rejected";
+      params: {
+        message?: Words | null;
+      };
+    }
+  | {
+      method: "mic.timed_out";
+      params: {};
+    }
+  | {
+      method: "mic.cancelled";
+      params: {};
+    }
+  | {
+      method: "mic.invited";
+      params: {
+        expires_in_ms: number;
+        request_id: Token;
+      };
+    }
+  | {
+      method: "mic.invite_ended";
+      params: {
+        reason: InviteEnd;
+      };
+    }
+  | {
+      method: "mic.terminated";
+      params: {
+        message?: Words | null;
+        reason: Termination;
+      };
+    }
+  | {
+      method: "media.offer";
+      params: {
+        ice_servers: IceServer[];
+        sdp: string;
+        session: Token;
+        video: VideoWant;
+      };
+    }
+  | {
+      method: "media.candidate";
+      params: {
+        candidate?: IceCandidateInit | null;
+        session: Token;
+      };
+    }
+  | {
+      method: "media.want";
+      /**
+       * What the box can use of a guest's picture now.
+       */
+      params: {
+        height: number;
+        max_fps: number;
+        max_kbps: number;
+        width: number;
+      };
+    }
+  | {
+      method: "media.state";
+      params: {
+        audio_muted: boolean;
+        muted_by_host: boolean;
+        video_muted: boolean;
+      };
+    }
+  | {
+      method: "mic.requested";
+      params: {
+        camera: boolean;
+        expires_in_ms: number;
+        name: Name;
+        request_id: Token;
+        user_id: Id;
+      };
+    }
+  | {
+      method: "mic.request_cancelled";
+      params: {
+        request_id: Token;
+        user_id: Id;
+      };
+    }
+  | {
+      method: "mic.request_timed_out";
+      params: {
+        request_id: Token;
+        user_id: Id;
+      };
+    }
+  | {
+      method: "mic.request_answered";
+      params: {
+        accept: boolean;
+        by: Id;
+        /**
+         * What that console is called.
+         */
+        by_name?: Name | null;
+        request_id: Token;
+        user_id: Id;
+      };
+    }
+  | {
+      method: "mic.invite_answered";
+      params: {
+        accept: boolean;
+        request_id: Token;
+        user_id: Id;
+      };
+    }
+  | {
+      method: "mic.on_air";
+      params: {
+        seat: Seat;
+        user_id: Id;
+      };
+    }
+  | {
+      method: "mic.exited";
+      params: {
+        reason: Exit;
+        user_id: Id;
+      };
+    }
+  | {
+      method: "output.changed";
+      params: {
+        error?: string | null;
+        output_id: Token;
+        state: OutputState;
+      };
+    }
+  | {
+      method: "record.changed";
+      params: {
+        error?: string | null;
+        file?: string | null;
+        state: OutputState;
+      };
+    }
+  | {
+      method: "alarm";
+      params: {
+        advice: string;
+        since_ms: number;
+        what: string;
+      };
+    }
+  | {
+      method: "room.users_updated";
+      params: {
+        joined: Id[];
+        left: Id[];
+        users: UserOnAir[];
+      };
+    };
+/**
+ * Why a guest's connection was ended by the box.
+ */
+export type Termination = "host" | "lost" | "media_timeout" | "banned" | "shutdown";
+export type OutputState = "connecting" | "live" | "retrying" | "stopped" | "failed";
+/**
+ * How long a request or an invitation stays open, in seconds: 1 to 300, 60 if left out.
+ */
+export type TimeoutS = number;
 
-// ---- HTTP -------------------------------------------------------------------------------------------------------
-
-export interface Credential {
-  user_id: string;
-  username: string;
-  password: string;
-  box: string;
-  ice_servers?: RTCIceServer[];
-}
-
-// ---- Retained topics --------------------------------------------------------------------------------------------
-
-export interface Online {
-  online: boolean;
-  boot_id: string;
-  version: string;
-}
-
-export interface HostState {
-  name: string;
-  muted: boolean;
-  camera: boolean;
-}
-
-export interface GuestState {
-  seat: number;
-  user_id: string;
-  name: string;
-  state: SeatState;
-  camera: boolean;
-  audio_muted: boolean;
-  video_muted: boolean;
-  muted_by_host: boolean;
-  gain_db: number;
-  speaking: boolean;
-  connected_ms: number;
-}
-
-export interface RoomSnapshot {
-  rev: number;
-  title: string;
-  accepting: boolean;
-  max_guests: number;
-  layout: Layout;
-  host: HostState;
-  guests: GuestState[];
-  locked_seats: number[];
-}
-
-export interface PendingRequest {
-  request_id: string;
-  user_id: string;
-  name: string;
-  camera: boolean;
-  expires_in_ms: number;
-}
-
-export interface Pending {
-  rev: number;
-  requests: PendingRequest[];
-}
-
-export interface Output {
-  output_id: string;
-  kind: OutputKind;
-  name: string;
-  state: OutputState;
+export interface Alarm {
+  advice: string;
   since_ms: number;
+  what: string;
+}
+/**
+ * What a client needs to connect by MQTT. Shown once.
+ */
+export interface Credential {
+  box: Id;
+  ice_servers?: IceServer[] | null;
+  password: string;
+  user_id: Id;
+  username: string;
+}
+/**
+ * An `RTCIceServer`.
+ */
+export interface IceServer {
+  credential?: Secret | null;
+  urls: string[];
+  username?: string | null;
+}
+/**
+ * No parameters; or, as a result, done.
+ */
+export interface Empty {}
+export interface ErrorData {
+  reason: Reason;
+  [k: string]: unknown;
+}
+/**
+ * The connection of one guest, over the last seconds.
+ */
+export interface GuestHealth {
+  /**
+   * Pictures decoded in the last second.
+   */
+  fps: number;
+  /**
+   * What came from the guest in the last second.
+   */
   kbps: number;
-  dropped: number;
-  error?: string | null;
+  /**
+   * Packets lost on the way, the worse of both directions.
+   */
+  loss_percent: number;
+  quality: Quality;
+  /**
+   * Absent before the first report of the other side.
+   */
+  rtt_ms?: number | null;
+  seat: Seat;
 }
-
-export interface Recording {
-  state: OutputState;
-  file: string | null;
-  bytes: number;
-  seconds_left: number | null;
-  error?: string | null;
+export interface GuestState {
+  audio_muted: boolean;
+  /**
+   * Whether the guest sends a picture at all.
+   */
+  camera: boolean;
+  /**
+   * Since the seat was given, by the box's monotonic clock.
+   */
+  connected_ms: number;
+  gain_db: GainDb;
+  /**
+   * The same of the picture: `video_muted` alone does not say who turned it off.
+   */
+  hidden_by_host?: boolean;
+  muted_by_host: boolean;
+  name: Name;
+  seat: Seat;
+  speaking: boolean;
+  state: SeatState;
+  user_id: Id;
+  video_muted: boolean;
 }
-
-export interface Outputs {
+/**
+ * `health`, once a second.
+ */
+export interface Health {
+  /**
+   * What is wrong now; empty when all is well.
+   */
+  alarms: Alarm[];
+  /**
+   * Cores in use by the box's process.
+   */
+  cpu: number;
+  disk_free_bytes?: number | null;
+  /**
+   * How long that lasts for a recording of the programme, in seconds.
+   */
+  disk_free_s?: number | null;
+  /**
+   * What was dropped since the start, by place.
+   */
+  dropped: {
+    [k: string]: number;
+  };
+  /**
+   * Programme frames that left the encoder in the last second.
+   */
+  fps: number;
+  frames: number;
+  /**
+   * How each guest's connection does, by seat.
+   */
+  guests?: GuestHealth[];
+  /**
+   * Of the last 10 s, by stage.
+   */
+  latency: {
+    [k: string]: Latency;
+  };
+  memory_bytes: number;
   rev: number;
-  outputs: Output[];
-  record: Recording;
+  temperature_c?: number | null;
+  uptime_ms: number;
+  watchers: number;
 }
-
 export interface Latency {
   p50_ms: number;
   p99_ms: number;
 }
-
-export interface Alarm {
-  what: string;
-  since_ms: number;
-  advice: string;
+export interface HostSet {
+  audio_muted?: boolean | null;
+  name?: Name | null;
+  video_muted?: boolean | null;
 }
-
-export interface Health {
-  rev: number;
-  uptime_ms: number;
-  fps: number;
-  frames: number;
-  dropped: Record<string, number>;
-  latency: Record<string, Latency>;
-  /** Cores in use. */
-  cpu: number;
-  memory_bytes: number;
-  temperature_c: number | null;
-  disk_free_bytes: number | null;
-  watchers: number;
-  alarms: Alarm[];
+export interface HostState {
+  camera: boolean;
+  muted: boolean;
+  name: Name;
 }
-
-export interface Meters {
-  rev: number;
-  /** Seat 0 is the host's. */
-  seats: Meter[];
+/**
+ * The answer to a refused HTTP request.
+ */
+export interface HttpError {
+  /**
+   * A sentence for a person.
+   */
+  message: string;
 }
-
+/**
+ * An `RTCIceCandidateInit`.
+ */
+export interface IceCandidateInit {
+  candidate: string;
+  sdpMLineIndex?: number | null;
+  sdpMid?: string | null;
+  usernameFragment?: string | null;
+}
+/**
+ * A new invite: the link to give away, and its secret part. It does not print.
+ */
+export interface Invite {
+  invite: Token;
+  url: string;
+}
+export interface InviteCreate {
+  /**
+   * 24 hours if left out.
+   */
+  ttl_s?: TtlS | null;
+  /**
+   * Unlimited if left out.
+   */
+  uses?: Uses | null;
+}
+/**
+ * Who holds an invite can join: it does not print.
+ */
+export interface InviteRevoke {
+  invite: Token;
+}
+/**
+ * `POST /api/join`
+ */
+export interface JoinRequest {
+  invite: Token;
+  name: Name;
+}
+export interface LayoutSet {
+  layout: Layout;
+}
+export interface MediaAnswer {
+  sdp: string;
+  session: Token;
+}
+export interface MediaCandidate {
+  /**
+   * `null` says that no more will come; it cannot be left out.
+   */
+  candidate: IceCandidateInit | null;
+  session: Token;
+}
+export interface MediaRestart {
+  session: Token;
+}
+export interface MediaSet {
+  audio_muted?: boolean | null;
+  video_muted?: boolean | null;
+}
+export interface MediaWatch {
+  on: boolean;
+}
 export interface Meter {
-  seat: number;
   level_db: number;
   peak_db: number;
+  seat: number;
   speaking: boolean;
 }
-
-// ---- JSON-RPC ---------------------------------------------------------------------------------------------------
-
-export interface RpcErrorObject {
-  code: number;
-  message: string;
-  data?: { reason?: string; field?: string; retry_after_ms?: number; [key: string]: unknown };
+/**
+ * `meters`, ten times a second. Seat 0 is the host's.
+ */
+export interface Meters {
+  rev: number;
+  seats: Meter[];
 }
-
-type Nothing = Record<string, never>;
-
-/** Every method: its parameters and its result. */
+/**
+ * Every method: its parameters and its result.
+ */
 export interface Methods {
-  "mic.request": [{ timeout_s?: number; camera?: boolean }, { request_id: string; expires_in_ms: number }];
-  "mic.cancel": [Nothing, Nothing];
-  "mic.answer": [{ accept: boolean }, Nothing];
-  "mic.leave": [Nothing, Nothing];
-  "media.answer": [{ session: string; sdp: string }, Nothing];
-  "media.candidate": [{ session: string; candidate: RTCIceCandidateInit | null }, Nothing];
-  "media.restart": [{ session: string }, Nothing];
-  "media.set": [{ audio_muted?: boolean; video_muted?: boolean }, Nothing];
-  "media.watch": [{ on: boolean }, Nothing];
-  "mic.respond": [{ user_id: string; accept: boolean; seat?: number; message?: string }, { seat?: number }];
-  "mic.disconnect": [{ user_id: string; message?: string }, Nothing];
-  "mic.invite": [{ user_id: string; timeout_s?: number; seat?: number }, { request_id: string; expires_in_ms: number }];
-  "mic.withdraw": [{ user_id: string }, Nothing];
-  "mic.set": [{ user_id: string; audio_muted?: boolean; video_muted?: boolean; gain_db?: number }, Nothing];
-  "mic.move": [{ user_id: string; seat: number }, Nothing];
-  "seat.lock": [{ seat: number; locked: boolean }, Nothing];
-  "room.set": [{ title?: string; accepting?: boolean; max_guests?: number }, Nothing];
-  "room.people": [Nothing, People];
-  "room.hosts": [Nothing, PairedHosts];
-  "host.unpair": [{ user_id: string }, Nothing];
-  "host.set": [{ audio_muted?: boolean; video_muted?: boolean; name?: string }, Nothing];
-  "layout.set": [{ layout: Layout }, Nothing];
-  "invite.create": [{ uses?: number; ttl_s?: number }, { url: string; invite: string }];
-  "invite.revoke": [{ invite: string }, Nothing];
-  "guest.ban": [{ user_id: string }, Nothing];
-  "output.start": [{ kind: OutputKind; url: string; key?: string; name?: string }, { output_id: string }];
-  "output.stop": [{ output_id: string }, Nothing];
-  "record.start": [Nothing, { file: string }];
-  "record.stop": [Nothing, { file: string }];
+  "guest.ban": {
+    params: OfUser;
+    result: Empty;
+  };
+  "host.set": {
+    params: HostSet;
+    result: Empty;
+  };
+  "invite.create": {
+    params: InviteCreate;
+    result: Invite;
+  };
+  "invite.revoke": {
+    params: InviteRevoke;
+    result: Empty;
+  };
+  "layout.set": {
+    params: LayoutSet;
+    result: Empty;
+  };
+  "media.answer": {
+    params: MediaAnswer;
+    result: Empty;
+  };
+  "media.candidate": {
+    params: MediaCandidate;
+    result: Empty;
+  };
+  "media.restart": {
+    params: MediaRestart;
+    result: Empty;
+  };
+  "media.set": {
+    params: MediaSet;
+    result: Empty;
+  };
+  "media.watch": {
+    params: MediaWatch;
+    result: Empty;
+  };
+  "mic.answer": {
+    params: MicAnswer;
+    result: Empty;
+  };
+  "mic.cancel": {
+    params: Empty;
+    result: Empty;
+  };
+  "mic.disconnect": {
+    params: MicDisconnect;
+    result: Empty;
+  };
+  "mic.invite": {
+    params: MicInvite;
+    result: Opened;
+  };
+  "mic.leave": {
+    params: Empty;
+    result: Empty;
+  };
+  "mic.move": {
+    params: MicMove;
+    result: Empty;
+  };
+  "mic.request": {
+    params: MicRequest;
+    result: Opened;
+  };
+  "mic.respond": {
+    params: MicRespond;
+    result: Seated;
+  };
+  "mic.set": {
+    params: MicSet;
+    result: Empty;
+  };
+  "mic.withdraw": {
+    params: OfUser;
+    result: Empty;
+  };
+  "output.start": {
+    params: OutputStart;
+    result: OutputStarted;
+  };
+  "output.stop": {
+    params: OutputStop;
+    result: Empty;
+  };
+  "record.start": {
+    params: Empty;
+    result: Recording;
+  };
+  "record.stop": {
+    params: Empty;
+    result: Recording;
+  };
+  "room.people": {
+    params: Empty;
+    result: People;
+  };
+  "room.set": {
+    params: RoomSet;
+    result: Empty;
+  };
+  "seat.lock": {
+    params: SeatLock;
+    result: Empty;
+  };
 }
-
-export interface Person {
-  user_id: string;
-  name: string;
-  state: PersonState;
+export interface OfUser {
+  user_id: Id;
 }
-
-export interface PairedHosts {
-  hosts: { user_id: string; name: string; connected?: boolean }[];
+export interface MicAnswer {
+  accept: boolean;
 }
-
+export interface MicDisconnect {
+  message?: Words | null;
+  user_id: Id;
+}
+export interface MicInvite {
+  seat?: Seat | null;
+  /**
+   * How long a request or an invitation stays open, in seconds: 1 to 300, 60 if left out.
+   */
+  timeout_s?: number;
+  user_id: Id;
+}
+/**
+ * A request or an invitation is open.
+ */
+export interface Opened {
+  expires_in_ms: number;
+  request_id: Token;
+}
+export interface MicMove {
+  seat: Seat;
+  user_id: Id;
+}
+export interface MicRequest {
+  /**
+   * Whether the guest sends a picture.
+   */
+  camera?: boolean;
+  /**
+   * How long a request or an invitation stays open, in seconds: 1 to 300, 60 if left out.
+   */
+  timeout_s?: number;
+}
+export interface MicRespond {
+  accept: boolean;
+  message?: Words | null;
+  seat?: Seat | null;
+  user_id: Id;
+}
+/**
+ * The seat, after an accept.
+ */
+export interface Seated {
+  seat?: Seat | null;
+}
+export interface MicSet {
+  audio_muted?: boolean | null;
+  gain_db?: GainDb | null;
+  user_id: Id;
+  video_muted?: boolean | null;
+}
+export interface OutputStart {
+  /**
+   * A stream key, a passphrase or a bearer token, as the kind needs. The box keeps it and never shows it.
+   */
+  key?: Secret | null;
+  kind: OutputKind;
+  name?: Name | null;
+  url: string;
+}
+export interface OutputStarted {
+  output_id: Token;
+}
+export interface OutputStop {
+  output_id: Token;
+}
+export interface Recording {
+  file: string;
+}
 export interface People {
   people: Person[];
 }
-
+/**
+ * Someone with a live session.
+ */
+export interface Person {
+  name: Name;
+  state: PersonState;
+  user_id: Id;
+}
+export interface RoomSet {
+  accepting?: boolean | null;
+  max_guests?: MaxGuests | null;
+  title?: Name | null;
+}
+export interface SeatLock {
+  locked: boolean;
+  seat: Seat;
+}
+/**
+ * What the box can use of a guest's picture now.
+ */
 export interface VideoWant {
-  width: number;
   height: number;
   max_fps: number;
   max_kbps: number;
+  width: number;
 }
-
-export interface MediaOffer {
-  session: string;
-  sdp: string;
-  ice_servers?: RTCIceServer[] | null;
-  video?: VideoWant | null;
-}
-
+/**
+ * Someone with a seat.
+ */
 export interface UserOnAir {
-  user_id: string;
-  name: string;
-  seat: number;
+  name: Name;
+  seat: Seat;
+  user_id: Id;
 }
-
-export type InviteEnd = "withdrawn" | "timed_out" | "session_gone" | "room_full" | "seat_taken";
-export type Termination = "host" | "lost" | "media_timeout" | "banned" | "shutdown";
-
-/** Every notification of the box, to a guest or to the consoles, without the `rev` that each carries. */
-export interface Notifications {
-  "mic.accepted": { seat: number };
-  "mic.rejected": { message?: string | null };
-  "mic.timed_out": object;
-  "mic.cancelled": object;
-  "mic.invited": { request_id: string; expires_in_ms: number };
-  "mic.invite_ended": { reason: InviteEnd };
-  "mic.terminated": { reason: Termination; message?: string | null };
-  "media.offer": MediaOffer;
-  "media.candidate": { session: string; candidate: RTCIceCandidateInit | null };
-  "media.want": VideoWant;
-  "media.state": { audio_muted: boolean; video_muted: boolean; muted_by_host: boolean };
-  "room.users_updated": { users: UserOnAir[]; joined: string[]; left: string[] };
-  "mic.requested": PendingRequest;
-  "mic.request_cancelled": { request_id: string; user_id: string };
-  "mic.request_timed_out": { request_id: string; user_id: string };
-  "mic.request_answered": { request_id: string; user_id: string; by: string; accept: boolean };
-  "mic.invite_answered": { request_id: string; user_id: string; accept: boolean };
-  "mic.on_air": { user_id: string; seat: number };
-  "mic.exited": { user_id: string; reason: string };
-  "output.changed": { output_id: string; state: OutputState; error?: string | null };
-  "record.changed": { state: OutputState; file: string | null; error?: string | null };
-  alarm: Alarm;
+/**
+ * `online`, and with `online: false` the box's will.
+ */
+export interface Online {
+  boot_id: string;
+  online: boolean;
+  version: string;
+}
+export interface Output {
+  /**
+   * Access units dropped because the other side was too slow or gone.
+   */
+  dropped: number;
+  error?: string | null;
+  kbps: number;
+  kind: OutputKind;
+  name: Name;
+  output_id: Token;
+  /**
+   * Since when in this state.
+   */
+  since_ms: number;
+  state: OutputState;
+}
+/**
+ * `outputs`
+ */
+export interface Outputs {
+  outputs: Output[];
+  record: Record;
+  rev: number;
+}
+export interface Record {
+  bytes: number;
+  error?: string | null;
+  file?: string | null;
+  /**
+   * How long the free disk lasts at the present rate.
+   */
+  seconds_left?: number | null;
+  state: OutputState;
+}
+/**
+ * `POST /api/pair`
+ */
+export interface PairRequest {
+  code: string;
+  /**
+   * What this console is called; "Console" if left out.
+   */
+  name?: Name | null;
+}
+/**
+ * A console with a credential.
+ */
+export interface PairedHost {
+  /**
+   * Left out where the box cannot know: an external broker does not tell.
+   */
+  connected?: boolean | null;
+  name: Name;
+  user_id: Id;
+}
+export interface PairedHosts {
+  hosts: PairedHost[];
+}
+/**
+ * `pending`
+ */
+export interface Pending {
+  requests: PendingRequest[];
+  rev: number;
+}
+export interface PendingRequest {
+  camera: boolean;
+  expires_in_ms: number;
+  name: Name;
+  request_id: Token;
+  user_id: Id;
+}
+/**
+ * `room`
+ */
+export interface RoomSnapshot {
+  accepting: boolean;
+  /**
+   * By seat.
+   */
+  guests: GuestState[];
+  host: HostState;
+  layout: Layout;
+  locked_seats: Seat[];
+  max_guests: MaxGuests;
+  rev: number;
+  title: Name;
+}
+/**
+ * A JSON-RPC error object.
+ */
+export interface RpcError {
+  code: number;
+  data: ErrorData;
+  /**
+   * A sentence for a person.
+   */
+  message: string;
 }

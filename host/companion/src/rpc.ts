@@ -1,14 +1,14 @@
 // JSON-RPC 2.0 as the contract uses it: every request has a new id, and ends exactly once, by its reply, by time, or
 // with the connection. Pure: what carries the messages and what measures time is passed in.
 
-import type { RpcErrorObject } from "./protocol";
+import type { Reason, RpcError as RpcErrorObject } from "./protocol";
 
 /** The box answered with an error. `message` is the box's own sentence for a person. */
 export class RpcError extends Error {
   readonly code: number;
-  readonly reason: string | undefined;
+  readonly reason: Reason | undefined;
 
-  constructor(error: RpcErrorObject) {
+  constructor(error: AnyError) {
     super(error.message);
     this.name = "RpcError";
     this.code = error.code;
@@ -101,12 +101,15 @@ export class Calls {
   }
 }
 
-function readError(error: Record<string, unknown>): RpcErrorObject {
-  const read: RpcErrorObject = {
+/** As much of an error object as another version of the box may send. */
+type AnyError = Omit<RpcErrorObject, "data"> & { data?: RpcErrorObject["data"] };
+
+function readError(error: Record<string, unknown>): AnyError {
+  const read: AnyError = {
     code: typeof error.code === "number" ? error.code : 0,
     message: typeof error.message === "string" ? error.message : JSON.stringify(error),
   };
-  if (isObject(error.data)) read.data = error.data as NonNullable<RpcErrorObject["data"]>;
+  if (isObject(error.data)) read.data = error.data as unknown as RpcErrorObject["data"];
   return read;
 }
 

@@ -117,10 +117,35 @@ pub fn schema() -> Value {
     of::<Notification>(&mut generator);
     of::<RpcError>(&mut generator);
     doors(&mut generator);
+    let methods = methods(&mut generator);
+    let mut definitions = generator.take_definitions(true);
+    definitions.insert("Methods".into(), methods);
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The types of the Dais control contract",
-        "$defs": generator.take_definitions(true),
+        "$defs": definitions,
+    })
+}
+
+/// What each method takes and answers, by name: a program that is typed by the schema finds both there.
+fn methods(generator: &mut SchemaGenerator) -> Value {
+    let properties: Map<String, Value> = Call::METHODS
+        .iter()
+        .map(|method| {
+            let pair = json!({
+                "type": "object",
+                "properties": {"params": (method.params)(generator), "result": (method.result)(generator)},
+                "required": ["params", "result"],
+            });
+            (method.name.to_owned(), pair)
+        })
+        .collect();
+    let names: Vec<&str> = Call::METHODS.iter().map(|method| method.name).collect();
+    json!({
+        "description": "Every method: its parameters and its result.",
+        "type": "object",
+        "properties": properties,
+        "required": names,
     })
 }
 

@@ -78,6 +78,9 @@ pub enum Notification {
         request_id: Token,
         user_id: Id,
         by: Id,
+        /// What that console is called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by_name: Option<Name>,
         accept: bool,
     },
     #[serde(rename = "mic.invite_answered")]

@@ -45,6 +45,9 @@ pub struct GuestState {
     pub audio_muted: bool,
     pub video_muted: bool,
     pub muted_by_host: bool,
+    /// The same of the picture: `video_muted` alone does not say who turned it off.
+    #[serde(default)]
+    pub hidden_by_host: bool,
     pub gain_db: GainDb,
     pub speaking: bool,
     /// Since the seat was given, by the box's monotonic clock.
@@ -138,9 +141,39 @@ pub struct Health {
     pub memory_bytes: u64,
     pub temperature_c: Option<f32>,
     pub disk_free_bytes: Option<u64>,
+    /// How long that lasts for a recording of the programme, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_free_s: Option<u64>,
     pub watchers: u32,
+    /// How each guest's connection does, by seat.
+    #[serde(default)]
+    pub guests: Vec<GuestHealth>,
     /// What is wrong now; empty when all is well.
     pub alarms: Vec<Alarm>,
+}
+
+/// The connection of one guest, over the last seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GuestHealth {
+    pub seat: Seat,
+    pub quality: Quality,
+    /// Packets lost on the way, the worse of both directions.
+    pub loss_percent: f32,
+    /// Absent before the first report of the other side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtt_ms: Option<f32>,
+    /// Pictures decoded in the last second.
+    pub fps: f32,
+    /// What came from the guest in the last second.
+    pub kbps: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Quality {
+    Good,
+    Fair,
+    Poor,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

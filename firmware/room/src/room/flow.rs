@@ -63,6 +63,7 @@ impl Act<'_> {
                     request_id,
                     user_id,
                     by,
+                    by_name: None,
                     accept: false,
                 },
             ),

@@ -63,6 +63,7 @@ impl Act<'_> {
             request_id,
             user_id: user.clone(),
             by: by.clone(),
+            by_name: None,
             accept: true,
         });
         self.seat(user, seat, camera);

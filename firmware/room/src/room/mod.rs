@@ -24,8 +24,8 @@
 //! - Consoles hear of the end of an invitation by its `request_id`: `mic.request_timed_out` when it ran out,
 //!   `mic.request_cancelled` when it was withdrawn or its guest's session went.
 //! - A guest's own mute may be set from the request on, and lasts until the stay ends. In the snapshot `audio_muted` and
-//!   `video_muted` say what is silent or dark for either reason; `muted_by_host` is about the sound. `media.state` tells
-//!   a guest its own two, and `muted_by_host`.
+//!   `video_muted` say what is silent or dark for either reason, `muted_by_host` and `hidden_by_host` whether the host
+//!   is one. `media.state` tells a guest its own two, and `muted_by_host`.
 //! - Every end of a request is told to its guest, also when the session is gone: the `session.gone` of an old
 //!   connection can arrive after its guest is back.
 //! - Only [`Input::Shutdown`], the end of the show, sends guests away. A box that stops or crashes keeps their seats.

@@ -95,6 +95,7 @@ impl Room {
             audio_muted: guest.own.audio || stay.by_host.audio,
             video_muted: guest.own.video || stay.by_host.video,
             muted_by_host: stay.by_host.audio,
+            hidden_by_host: stay.by_host.video,
             gain_db: stay.gain,
             speaking: stay.speaking,
             connected_ms: stay

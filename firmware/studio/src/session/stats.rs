@@ -30,6 +30,9 @@ pub struct SessionHealth {
     pub bytes_sent: u64,
     /// Packets of the guest that were lost on the way, in percent of all.
     pub loss_percent: f32,
+    /// The same as counts, so that whoever looks again knows the loss in between.
+    pub packets_lost: u64,
+    pub packets_received: u64,
     /// Of what the box sends, as the other side reports it for its last interval.
     pub down_loss_percent: f32,
     /// As the other side's reports say; absent before the first.
@@ -99,6 +102,8 @@ fn from_rtp(peer: &Peer, health: &mut SessionHealth) -> Option<()> {
             }
         }
     }
+    health.packets_lost = lost.unsigned_abs();
+    health.packets_received = received;
     if received > 0 {
         health.loss_percent = lost as f32 * 100.0 / (received as f32 + lost as f32);
     }

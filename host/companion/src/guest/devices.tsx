@@ -2,10 +2,11 @@
 
 import { t } from "../i18n";
 import type { Capture } from "../media/capture";
+import { sentence } from "../sentence";
 
 export function Devices({ capture, onError }: { capture: Capture; onError: (message: string) => void }) {
   const choose = (kind: "camera" | "microphone", id: string) =>
-    capture.choose(kind, id).catch((error: unknown) => onError(error instanceof Error ? error.message : String(error)));
+    capture.choose(kind, id).catch((error: unknown) => onError(sentence(error)));
   return (
     <div class="devices">
       <Choice

@@ -6,3 +6,4 @@ import { t } from "../i18n";
 const show = new GuestShow(new URLSearchParams(location.search).get("invite"));
 void show.resume();
 start(t.guestTitle, <GuestPage show={show} />);
+show.announce(t.guestTitle);

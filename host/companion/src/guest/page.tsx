@@ -7,6 +7,7 @@ import { TrackLevel } from "../ui/level";
 import { Programme, SelfView } from "../ui/programme";
 import { Devices } from "./devices";
 import type { GuestShow } from "./show";
+import type { End } from "./status";
 
 export function GuestPage({ show }: { show: GuestShow }) {
   const status = show.status.value;
@@ -15,8 +16,9 @@ export function GuestPage({ show }: { show: GuestShow }) {
   const waiting = show.request.value !== null;
   return (
     <main class={onShow ? "guest on-show" : "guest"}>
-      <header>
+      <header class="guest-head">
         <h1>{title || t.guestTitle}</h1>
+        <InUse show={show} />
       </header>
       <div class="standing">
         <p role="status" class={`status ${status ?? "idle"}`}>
@@ -32,8 +34,23 @@ export function GuestPage({ show }: { show: GuestShow }) {
   );
 }
 
+/** In every state: the lights of camera and microphone are never on without the page saying so. */
+export function InUse({ show }: { show: GuestShow }) {
+  const { audio, video } = show.capture;
+  if (!audio.value && !video.value) return null;
+  return (
+    <p class="in-use">
+      <span class="live-dot" aria-hidden="true" />
+      {audio.value && video.value ? t.inUse : video.value ? t.inUseCamera : t.inUseMicrophone}
+    </p>
+  );
+}
+
+/** Ends after which nothing speaks against another try. */
+const ASKS_AGAIN: End[] = ["declined", "timed_out", "host", "lost", "media_timeout"];
+
 /** What there is to add to the status: the host's words, the time left, what the camera does. */
-function Below({ show }: { show: GuestShow }) {
+export function Below({ show }: { show: GuestShow }) {
   const words = show.words.value;
   const request = show.request.value;
   const end = show.end.value;
@@ -41,8 +58,9 @@ function Below({ show }: { show: GuestShow }) {
     <div class="below" aria-live="polite">
       {words && <p class="words">{words}</p>}
       {end === "left" && <p>{t.youLeft}</p>}
+      {show.status.value === "connecting" && <p>{t.soon}</p>}
       {request && <Countdown until={request.until} />}
-      {(end === "declined" || end === "timed_out" || end === "host") && <p>{t.askAgain}</p>}
+      {end !== null && ASKS_AGAIN.includes(end) && <p>{t.askAgain}</p>}
     </div>
   );
 }
@@ -106,7 +124,7 @@ function Check({ show }: { show: GuestShow }) {
   );
 }
 
-function Waiting({ show }: { show: GuestShow }) {
+export function Waiting({ show }: { show: GuestShow }) {
   const audio = show.capture.audio.value;
   const video = show.capture.video.value;
   return (
@@ -140,6 +158,8 @@ function OnShow({ show }: { show: GuestShow }) {
       <div class="notes" aria-live="polite">
         {show.mutedByHost.value && <p class="warn">{t.mutedByHost}</p>}
         {muted && !show.mutedByHost.value && <p class="warn">{t.youAreMuted}</p>}
+        {show.hiddenByHost.value && <p class="warn">{t.hostTookPicture}</p>}
+        {show.echo.value && <p class="advice">{t.headphones}</p>}
         {others.length > 0 && <p>{t.alsoOnAir(others.join(", "))}</p>}
       </div>
       <div class="bar">
@@ -162,6 +182,25 @@ function OnShow({ show }: { show: GuestShow }) {
 export function Invitation({ show }: { show: GuestShow }) {
   const invitation = show.invitation.value;
   if (!invitation) return null;
+  const count = show.countIn.value;
+  if (count !== null) {
+    const video = show.capture.video.value;
+    return (
+      <section class="invitation" aria-label={t.invited} aria-live="assertive">
+        <p class="count-in">{t.countIn(count)}</p>
+        {video && (
+          <div class="mirror">
+            <SelfView track={video} />
+          </div>
+        )}
+        <div class="actions">
+          <button type="button" onClick={() => show.waitAMoment()}>
+            {t.declineInvitation}
+          </button>
+        </div>
+      </section>
+    );
+  }
   return (
     <section class="invitation" aria-label={t.invited} aria-live="assertive">
       <p>{t.invited}</p>

@@ -7,9 +7,12 @@ import { join } from "../http";
 import { t } from "../i18n";
 import { Capture } from "../media/capture";
 import { MediaSessions, RESTART_AGAIN_MS } from "../media/sessions";
-import type { Notifications, Termination } from "../protocol";
+import type { Notifications } from "../contract";
+import type { Termination } from "../protocol";
 import { RpcError, type Notification } from "../rpc";
+import { listenForEcho } from "./headphones";
 import { status, type End } from "./status";
+import { sentence } from "../sentence";
 
 /** If a seat is gone from the room and no notification has said why within this, the connection was lost. */
 const WHY_MS = 800;
@@ -18,6 +21,8 @@ const REJOIN_MS = 700;
 /** After a reload nothing of ours is left; the box may have noticed, and offer by itself. */
 const REGAIN_MS = 250;
 const DEFAULT_TIMEOUT_S = 60;
+/** Who was invited did not choose the moment: they have so many seconds to sit up before they are seen. */
+const COUNT_IN_S = 3;
 
 export interface Deadline {
   /** In `performance.now()` time. */
@@ -42,6 +47,10 @@ export class GuestShow {
   readonly cameraMuted = signal(false);
   readonly mutedByHost = signal(false);
   readonly withCamera = signal(true);
+  /** The loudspeaker of this device is heard through its microphone. */
+  readonly echo = signal(false);
+  /** Seconds until an accepted invitation is answered; null while nothing is counted. */
+  readonly countIn = signal<number | null>(null);
   /** Grows each time a request or a seat has ended, and its media with it. */
   readonly ended = signal(0);
 
@@ -63,6 +72,8 @@ export class GuestShow {
       end: this.end.value,
     }),
   );
+  /** The host took the picture away: the camera may be on all the same, which nobody should wonder about. */
+  readonly hiddenByHost = computed(() => this.seat.value?.hidden_by_host ?? false);
   readonly onShow = computed(() => this.seat.value !== null || this.accepted.value);
 
   readonly #invite: string | null;
@@ -79,6 +90,16 @@ export class GuestShow {
     effect(() => this.#watchSeat());
     effect(() => this.#watchLink());
     effect(() => this.#keepAwake());
+    effect(() => this.#listenForEcho());
+  }
+
+  /** Nobody goes on air unawares: the tab tells it too, and a phone in the hand is felt. */
+  announce(title: string): void {
+    effect(() => {
+      const onAir = this.status.value === "onAir";
+      document.title = onAir ? `● ${t.onAir} – ${title}` : title;
+      if (onAir && "vibrate" in navigator) navigator.vibrate(200);
+    });
   }
 
   /** A guest who was here before is connected at once: they may have a seat, or be invited to one. */
@@ -163,6 +184,7 @@ export class GuestShow {
       if (accept) {
         this.#forgetEnd();
         await this.#openDevices(camera);
+        if (!(await this.#counted())) return this.#closeMedia();
         this.#expectMedia();
         if (!camera) await this.link.peek()?.call("media.set", { video_muted: true });
       }
@@ -175,6 +197,11 @@ export class GuestShow {
         throw error;
       }
     });
+  }
+
+  /** Ends the counting of an invitation that was accepted a moment ago. */
+  waitAMoment(): void {
+    this.countIn.value = null;
   }
 
   async setMicrophone(on: boolean): Promise<void> {
@@ -220,6 +247,22 @@ export class GuestShow {
     await this.capture.open({ camera });
     this.capture.enableAudio(!this.micMuted.peek());
     this.checking.value = false;
+  }
+
+  /** Counts in, as far as the invitation lasts. Whether it came to its end. */
+  async #counted(): Promise<boolean> {
+    const left = ((this.invitation.peek()?.until ?? 0) - performance.now()) / 1000;
+    for (let n = Math.min(COUNT_IN_S, Math.floor(left) - 1); n > 0; n -= 1) {
+      this.countIn.value = n;
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      // Stopped by hand, or the invitation was taken back meanwhile.
+      if (this.countIn.peek() === null || !this.invitation.peek()) {
+        this.countIn.value = null;
+        return false;
+      }
+    }
+    this.countIn.value = null;
+    return true;
   }
 
   #expectMedia(): void {
@@ -369,6 +412,14 @@ export class GuestShow {
     };
   }
 
+  /** Advice for while one is on air: before, nothing of the microphone is sent. */
+  #listenForEcho(): (() => void) | undefined {
+    const played = this.media.value?.stream.value;
+    const microphone = this.capture.audio.value;
+    if (!this.onShow.value || !played?.getAudioTracks().length || !microphone) return undefined;
+    return listenForEcho(played, microphone, (echo) => (this.echo.value = echo));
+  }
+
   /** The connection came back or is refused: what was open is asked for again, or given up. */
   #watchLink(): void {
     const link = this.link.value;
@@ -402,7 +453,7 @@ export class GuestShow {
         this.#askForSession();
         return;
       }
-      this.#over("lost", error instanceof Error ? error.message : null);
+      this.#over("lost", sentence(error));
     }
   }
 
@@ -412,7 +463,7 @@ export class GuestShow {
     try {
       await work();
     } catch (error) {
-      this.error.value = error instanceof Error ? error.message : String(error);
+      this.error.value = sentence(error);
     } finally {
       this.busy.value = false;
     }

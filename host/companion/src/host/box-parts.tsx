@@ -1,7 +1,7 @@
-// The host's own microphone and camera, the show's settings, and how the box feels.
+// The host's own microphone and camera, and the show's settings.
 
 import { useSignal, useSignalEffect } from "@preact/signals";
-import { bytes, t } from "../i18n";
+import { t } from "../i18n";
 import { Field } from "../ui/common";
 import { LevelBar } from "../ui/level";
 import type { Console } from "./console";
@@ -17,7 +17,7 @@ export function HostControls({ show }: { show: Console }) {
     <section class="card host" aria-label={t.host}>
       <div class="who">
         <strong>{host.name}</strong>
-        <span class="hint">{t.host}</span>
+        {host.name !== t.host && <span class="hint">{t.host}</span>}
       </div>
       <LevelBar label={t.level} levelDb={meter?.level_db ?? SILENCE_DB} speaking={meter?.speaking ?? false} />
       <div class="row-actions">
@@ -69,38 +69,6 @@ export function RoomSettings({ show }: { show: Console }) {
         />
         <button type="submit">{t.save}</button>
       </form>
-    </section>
-  );
-}
-
-/** Quiet when all is well; otherwise it says what to do. */
-export function HealthLine({ show }: { show: Console }) {
-  const health = show.link.value?.health.value;
-  if (!health) return null;
-  const alarms = health.alarms ?? [];
-  const dropped = Object.values(health.dropped ?? {}).reduce((a, b) => a + b, 0);
-  const facts = [
-    t.fps(Math.round(health.fps * 10) / 10),
-    dropped > 0 ? t.drops(dropped) : null,
-    t.cores(Math.round(health.cpu * 10) / 10),
-    health.temperature_c != null ? t.celsius(Math.round(health.temperature_c)) : null,
-    health.disk_free_bytes != null ? t.diskFree(bytes(health.disk_free_bytes)) : null,
-    health.watchers > 0 ? t.watchers(health.watchers) : null,
-  ].filter(Boolean);
-  return (
-    <section class="health" aria-label={t.healthLine}>
-      {alarms.length === 0 ? (
-        <p class="well">{t.healthOk}</p>
-      ) : (
-        <ul class="alarms" aria-label={t.alarms}>
-          {alarms.map((a) => (
-            <li key={a.what}>
-              <strong>{a.what}:</strong> {a.advice}
-            </li>
-          ))}
-        </ul>
-      )}
-      <p class="hint">{facts.join(" · ")}</p>
     </section>
   );
 }

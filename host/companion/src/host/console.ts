@@ -6,17 +6,29 @@ import { hostCredentials } from "../credentials";
 import { pair } from "../http";
 import { t } from "../i18n";
 import { MediaSessions } from "../media/sessions";
-import type { Credential, Methods, Notifications, Person } from "../protocol";
-import type { Notification } from "../rpc";
+import type { Notifications, Params, Result } from "../contract";
+import type { Credential, Methods, PendingRequest, Person, Reason } from "../protocol";
+import { RpcError, type Notification } from "../rpc";
+import { sentence } from "../sentence";
+import { alarmName } from "./health";
+import { UNDO_MS, Undos } from "./undo";
 
 export interface Notice {
   id: number;
   text: string;
+  /** What can still be taken back, by its key in `undos`. */
+  undo?: string;
   /** An error waits to be read; the rest goes by itself. */
   error: boolean;
 }
 
 const NOTICE_MS = 6_000;
+/** A request that is about to run out by itself is declined before that, so that its guest hears of a decision. */
+const BEFORE_THE_END_MS = 500;
+/** Requests that another console answered, remembered for the tap that was on its way meanwhile. */
+const ANSWERS = 20;
+
+const GONE: (Reason | undefined)[] = ["request_expired", "no_such_request"];
 
 export class Console {
   readonly link = signal<BoxLink | null>(null);
@@ -25,15 +37,23 @@ export class Console {
   readonly people = signal<Person[]>([]);
   readonly pairError = signal<string | null>(null);
   readonly busy = signal(false);
+  readonly undos = new Undos();
   readonly room = computed(() => this.link.value?.room.value ?? null);
+  readonly watchers = computed(() => this.link.value?.health.value?.watchers);
   readonly code: string;
   #notice = 0;
+  readonly #answered = new Map<string, string>();
 
   constructor(code: string) {
     this.code = code;
     const known = hostCredentials.load();
     if (known) this.#connect(known);
     effect(() => this.#watchLink());
+    effect(() => this.#watchPending());
+    effect(() => {
+      // Nothing tells a console that someone began to watch, but the count of those who do.
+      if (this.watchers.value !== undefined) void this.refreshPeople();
+    });
     effect(() => {
       const waiting = this.link.value?.pending.value?.requests.length ?? 0;
       document.title = waiting > 0 ? `(${waiting}) ${t.console}` : t.console;
@@ -52,13 +72,14 @@ export class Console {
       hostCredentials.save(credentials);
       this.#connect(credentials);
     } catch (error) {
-      this.pairError.value = error instanceof Error ? error.message : String(error);
+      this.pairError.value = sentence(error);
     } finally {
       this.busy.value = false;
     }
   }
 
   unpair(): void {
+    this.undos.flush();
     hostCredentials.forget();
     this.media.peek()?.end();
     this.link.peek()?.end();
@@ -67,22 +88,54 @@ export class Console {
   }
 
   /** Asks the box, and shows its sentence if it says no. The result is null then. */
-  async ask<M extends keyof Methods>(method: M, params: Methods[M][0]): Promise<Methods[M][1] | null> {
+  async ask<M extends keyof Methods>(method: M, params: Params<M>): Promise<Result<M> | null> {
     const link = this.link.peek();
     if (!link) return null;
     try {
       return await link.call(method, params);
     } catch (error) {
-      this.say(error instanceof Error ? error.message : String(error), true);
+      this.say(sentence(error), true);
       return null;
     }
   }
 
-  say(text: string, error = false): void {
+  say(text: string, error = false, undo?: string): void {
     const id = (this.#notice += 1);
     const others = this.notices.peek().filter((n) => n.text !== text).slice(-1);
-    this.notices.value = [...others, { id, text, error }];
-    if (!error) setTimeout(() => this.dismiss(id), NOTICE_MS);
+    this.notices.value = [...others, { id, text, error, ...(undo ? { undo } : {}) }];
+    if (!error) setTimeout(() => this.dismiss(id), undo ? UNDO_MS : NOTICE_MS);
+  }
+
+  async respond(request: PendingRequest, accept: boolean, words = ""): Promise<void> {
+    const { user_id, request_id } = request;
+    try {
+      await this.link.peek()?.call("mic.respond", { user_id, accept, ...(words ? { message: words } : {}) });
+    } catch (error) {
+      // Where another console was first, its name says more than "not open any more".
+      const first = error instanceof RpcError && GONE.includes(error.reason) ? this.#answered.get(request_id) : undefined;
+      if (first) this.say(first);
+      else this.say(sentence(error), true);
+    }
+  }
+
+  /** In a moment, unless it is taken back. `until`: when the request runs out by itself. */
+  decline(request: PendingRequest, until: number, words = ""): void {
+    const left = until - performance.now() - BEFORE_THE_END_MS;
+    this.undos.add(request.request_id, Math.min(UNDO_MS, Math.max(0, left)), () => void this.respond(request, false, words));
+  }
+
+  /** Off air at once; for good in a moment, unless it is taken back: the button stands beside others that are pressed in haste. */
+  ban(user_id: string, name: string): void {
+    const key = `ban ${user_id}`;
+    this.undos.add(key, UNDO_MS, () => void this.ask("guest.ban", { user_id }));
+    this.say(t.offAirAndBanned(name), false, key);
+    // A guest who has just left has no seat to lose.
+    this.link.peek()?.call("mic.disconnect", { user_id }).catch(() => undefined);
+  }
+
+  takeBack(notice: Notice): void {
+    if (notice.undo) this.undos.takeBack(notice.undo);
+    this.dismiss(notice.id);
   }
 
   dismiss(id: number): void {
@@ -128,12 +181,24 @@ export class Console {
     }
   }
 
+  /** A request that is gone (cancelled, run out, answered by another console) cannot be declined any more. */
+  #watchPending(): void {
+    const pending = this.link.value?.pending.value;
+    if (!pending) return;
+    const open = new Set(pending.requests.map((r) => r.request_id));
+    this.undos.keep((key) => key.startsWith("ban ") || open.has(key));
+  }
+
   #notified({ method, params }: Notification): void {
     const told = <M extends keyof Notifications>() => params as unknown as Notifications[M];
     switch (method) {
       case "mic.request_answered": {
-        const { by, accept } = told<"mic.request_answered">();
-        if (by !== this.link.peek()?.credentials.user_id) this.say(t.answeredBy(by, accept));
+        const { request_id, by, by_name, accept } = told<"mic.request_answered">();
+        if (by === this.link.peek()?.credentials.user_id) return;
+        const text = t.answeredBy(by_name ?? by, accept);
+        this.#answered.set(request_id, text);
+        for (const old of [...this.#answered.keys()].slice(0, -ANSWERS)) this.#answered.delete(old);
+        this.say(text);
         return;
       }
       case "mic.invite_answered": {
@@ -145,7 +210,7 @@ export class Console {
       case "alarm": {
         const { what, advice } = told<"alarm">();
         // It stands in the health line for as long as it lasts.
-        this.say(`${what}: ${advice}`);
+        this.say(`${alarmName({ what })}: ${t.alarmAdvice[what] ?? advice}`);
         return;
       }
       case "room.users_updated":

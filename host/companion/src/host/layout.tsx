@@ -1,8 +1,8 @@
 // The layouts as small pictures of themselves.
 
-import { useSignal } from "@preact/signals";
 import { t } from "../i18n";
 import type { Layout } from "../protocol";
+import { useOwn } from "../ui/own";
 import type { Console } from "./console";
 
 type Box = [x: number, y: number, w: number, h: number];
@@ -19,22 +19,18 @@ const LAYOUTS: [Layout, Box[]][] = [
 
 export function LayoutPicker({ show }: { show: Console }) {
   const room = show.room.value;
-  const refused = useSignal(0);
-  const choose = async (layout: Layout) => {
-    // The radio follows the room: one that was refused goes back to what is on air.
-    if (!(await show.ask("layout.set", { layout }))) refused.value += 1;
-  };
+  const layout = useOwn(room?.layout, (layout) => (layout ? show.ask("layout.set", { layout }) : Promise.resolve()));
   return (
-    <div class="layouts" role="radiogroup" aria-label={t.layout} key={refused.value}>
-      {LAYOUTS.map(([layout, boxes]) => (
-        <label key={layout} class={room?.layout === layout ? "layout chosen" : "layout"}>
-          <input type="radio" name="layout" value={layout} checked={room?.layout === layout} disabled={!room} onChange={() => void choose(layout)} />
+    <div class="layouts" role="radiogroup" aria-label={t.layout}>
+      {LAYOUTS.map(([name, boxes]) => (
+        <label key={name} class={layout.shown === name ? "layout chosen" : "layout"}>
+          <input type="radio" name="layout" value={name} checked={layout.shown === name} disabled={!room} onChange={() => layout.set(name)} />
           <svg viewBox="0 0 32 18" aria-hidden="true">
             {boxes.map(([x, y, w, h], i) => (
-              <rect key={i} x={x} y={y} width={w} height={h} rx="1" class={i === boxes.length - 1 && layout === "pip" ? "inset" : ""} />
+              <rect key={i} x={x} y={y} width={w} height={h} rx="1" class={i === boxes.length - 1 && name === "pip" ? "inset" : ""} />
             ))}
           </svg>
-          <span>{layout}</span>
+          <span>{t.layoutName[name]}</span>
         </label>
       ))}
     </div>

@@ -1,21 +1,25 @@
 // The recording, and where else the programme goes.
 
 import { useSignal } from "@preact/signals";
-import { bytes, duration, t } from "../i18n";
+import { bytes, span, t } from "../i18n";
 import type { Output, OutputKind, OutputState } from "../protocol";
 import { Field } from "../ui/common";
 import type { Console } from "./console";
 
 const RUNS: OutputState[] = ["connecting", "live", "retrying"];
+/** Less room than this is worth a thought before the show goes on. */
+const SOON_FULL_S = 30 * 60;
 const KINDS: OutputKind[] = ["rtmp", "srt", "whip"];
 
 export function Recording({ show }: { show: Console }) {
   const record = show.link.value?.outputs.value?.record;
   const runs = record ? RUNS.includes(record.state) : false;
-  const facts = record && [
-    record.file?.split("/").pop(),
-    record.file ? bytes(record.bytes) : null,
-    record.seconds_left != null ? t.timeLeft(duration(record.seconds_left)) : null,
+  // While nothing is recorded, the box says how long a recording could last.
+  const left = (runs ? record?.seconds_left : null) ?? show.link.value?.health.value?.disk_free_s ?? null;
+  const facts = [
+    record?.file?.split("/").pop(),
+    record?.file ? bytes(record.bytes) : null,
+    left !== null ? t.roomFor(span(left)) : null,
   ].filter(Boolean);
   return (
     <section class="card" aria-label={t.recording}>
@@ -34,9 +38,20 @@ export function Recording({ show }: { show: Console }) {
         )}
       </div>
       {!runs && <p class="empty">{t.notRecording}</p>}
-      {facts && facts.length > 0 && <p class="hint facts">{facts.join(" · ")}</p>}
+      {facts.length > 0 && <p class={left !== null && left < SOON_FULL_S ? "warn facts" : "hint facts"}>{facts.join(" · ")}</p>}
       {record?.error && <p class="warn">{record.error}</p>}
     </section>
+  );
+}
+
+/** In sight wherever the page is scrolled to. */
+export function RecordingNow({ show }: { show: Console }) {
+  const state = show.link.value?.outputs.value?.record.state;
+  if (!state || !RUNS.includes(state)) return null;
+  return (
+    <span class={state === "live" ? "rec" : "rec trouble"} role="img" aria-label={t.recordingNow}>
+      <span class="live-dot" aria-hidden="true" /> REC
+    </span>
   );
 }
 

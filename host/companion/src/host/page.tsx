@@ -4,10 +4,11 @@ import { useSignal } from "@preact/signals";
 import { t } from "../i18n";
 import { ErrorBox, Field, Replaced } from "../ui/common";
 import type { Console } from "./console";
-import { HealthLine, HostControls, RoomSettings } from "./box-parts";
+import { HostControls, RoomSettings } from "./box-parts";
+import { Alarms, HealthLine } from "./health";
 import { Invite } from "./invite";
 import { LayoutPicker } from "./layout";
-import { Outputs, Recording } from "./outputs";
+import { Outputs, Recording, RecordingNow } from "./outputs";
 import { People } from "./people";
 import { Preview } from "./preview";
 import { Requests } from "./requests";
@@ -58,6 +59,7 @@ function Desk({ show }: { show: Console }) {
       </a>
       <header class="top">
         <h1>{room?.title || t.console}</h1>
+        <RecordingNow show={show} />
         <Invite show={show} />
       </header>
       {state === "replaced" && <Replaced />}
@@ -71,10 +73,12 @@ function Desk({ show }: { show: Console }) {
           {t.boxOffline}
         </p>
       )}
+      <Alarms show={show} />
       <Notices show={show} />
       <main class="desk">
         <div class="column picture">
           <Preview show={show} />
+          <LayoutPicker show={show} />
         </div>
         <div class="column guests">
           <Requests show={show} />
@@ -82,7 +86,6 @@ function Desk({ show }: { show: Console }) {
           <People show={show} />
         </div>
         <div class="column controls">
-          <LayoutPicker show={show} />
           <HostControls show={show} />
           <HealthLine show={show} />
         </div>
@@ -102,6 +105,11 @@ function Notices({ show }: { show: Console }) {
       {show.notices.value.map((n) => (
         <div key={n.id} class={n.error ? "error" : "note"} {...(n.error ? { role: "alert" as const } : {})}>
           <p>{n.text}</p>
+          {n.undo && show.undos.of(n.undo) !== null && (
+            <button type="button" class="undo-notice" onClick={() => show.takeBack(n)}>
+              {t.undo}
+            </button>
+          )}
           <button type="button" class="quiet dismiss" aria-label={t.dismiss} onClick={() => show.dismiss(n.id)}>
             ✕
           </button>

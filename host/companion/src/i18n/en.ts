@@ -1,6 +1,8 @@
 // Every English sentence of the pages. The names of controls and the states of the guest are fixed by the contract
 // with those who test the pages by role and name.
 
+import type { Reason } from "../protocol";
+
 export const en = {
   // ---- shared
   yourName: "Your name",
@@ -23,6 +25,19 @@ export const en = {
   credentialRefused: "The box does not know this device any more.",
   replaced: "This page was opened a second time, and only one of the two can be connected.",
   useHere: "Use it here",
+  /** The refusals that people meet; the box has its own sentence for the rest. */
+  reasons: {
+    room_full: "All seats are taken.",
+    already_pending: "A request is open already.",
+    already_connected: "There is a seat already.",
+    not_accepting: "The host takes no requests at the moment.",
+    no_such_request: "The request is not open any more.",
+    request_expired: "The request is not open any more: it ran out, was cancelled, or another console was first.",
+    not_connected: "This guest has no seat any more.",
+    seat_taken: "Another guest sits there.",
+    seat_locked: "This seat is locked.",
+    rate_limited: "That was too much at once. Wait a moment, then try again.",
+  } as Partial<Record<Reason, string>>,
   httpFailed: (status: number) => `The box answered with HTTP status ${status}.`,
   httpStatus: {
     403: "This code or link is not valid (any more). Ask for a new one.",
@@ -64,6 +79,13 @@ export const en = {
   microphone: "Microphone",
   microphoneLevel: "Microphone level",
   ownPicture: "Your own picture",
+  inUse: "Camera and microphone on",
+  inUseCamera: "Camera on",
+  inUseMicrophone: "Microphone on",
+  soon: "You are on air in a moment.",
+  countIn: (n: number) => `You are on air in ${n}`,
+  hostTookPicture: "The host has turned your picture off.",
+  headphones: "The others hear themselves through your loudspeaker. Put on headphones, or turn it down.",
   onlyYou: "Your camera and microphone are on. Only you see and hear this.",
   onlyYouVoice: "Your microphone is on. Only you hear this.",
   notYetOnAir: "Your camera and microphone are on, and nobody sees or hears you before the host accepts.",
@@ -100,6 +122,7 @@ export const en = {
 
   // ---- audience
   watchTitle: "Watch the show",
+  watchingNow: "You are watching. Nobody sees or hears you.",
   watchLead: "Say who you are, and watch live. You can ask to join at any time.",
   watch: "Watch",
 
@@ -121,6 +144,25 @@ export const en = {
   requestsClosed: "Requests are closed: nobody can ask to join.",
   accept: "Accept",
   decline: "Decline",
+  undo: "Undo",
+  declining: (name: string) => `${name} is declined.`,
+  words: "Give a reason",
+  wordsFor: (name: string) => `Your words to ${name}`,
+  wordsDecline: "Decline with these words",
+  suggestions: ["Thank you, but not today.", "All seats are taken. Please ask again later.", "You are next. Please ask again in a few minutes."],
+  offAirAndBanned: (name: string) => `${name} is off air and is being banned.`,
+  hostPicture: "picture off by you",
+  seatCameraOff: "Picture off",
+  seatCameraOn: "Picture on",
+  quality: { good: "Connection: good", fair: "Connection: fair", poor: "Connection: poor" },
+  qualityFacts: (loss: string, rtt: string | null) => `${loss} % lost${rtt === null ? "" : `, ${rtt} ms there and back`}`,
+  dragTo: (name: string) => `Move ${name} to seat`,
+  seatLocked: "locked",
+  layoutName: { auto: "auto", solo: "solo", "side-by-side": "side-by-side", grid: "grid", spotlight: "spotlight", pip: "pip" },
+  roomFor: (time: string) => `Room for ${time}`,
+  hoursMinutes: (h: number, m: number) => (h > 0 ? `${h} h ${m} min` : `${m} min`),
+  days: (d: number) => `${d} days`,
+  recordingNow: "Recording",
   closeRequests: "Close requests",
   openRequests: "Open requests",
   seats: "On air",
@@ -134,7 +176,6 @@ export const en = {
   lock: (n: number) => `Lock seat ${n}`,
   unlock: (n: number) => `Unlock seat ${n}`,
   freeSeats: "Free seats",
-  confirmBan: (name: string) => `Remove ${name} for good? The link that they joined with stops working for them.`,
   moveTo: "Move to seat",
   gain: "Gain",
   gainOf: (db: number) => `${db > 0 ? "+" : ""}${db} dB`,
@@ -149,7 +190,6 @@ export const en = {
   startRecording: "Start recording",
   stopRecording: "Stop recording",
   notRecording: "Not recording.",
-  timeLeft: (time: string) => `room for ${time}`,
   outputs: "Destinations",
   noOutputs: "The programme goes nowhere yet.",
   add: "Add",
@@ -186,14 +226,31 @@ export const en = {
   invitationAnswered: (name: string, accepted: boolean) => `${name} ${accepted ? "accepts the invitation" : "does not want to come on air now"}.`,
   alarms: "Alarms",
   healthOk: "All is well",
+  healthNot: "Something is wrong: see above",
+  healthMore: "Figures",
+  alarmName: {
+    broker: "Connection",
+    disk: "Disk",
+    frame_rate: "Frames per second",
+  } as Record<string, string>,
+  /** Where a catalogue has advice of its own, it stands in place of the box's English words. */
+  alarmAdvice: {} as Record<string, string>,
+  frames: "Frames per second",
+  dropsBy: "Dropped since the start",
+  nothingDropped: "nothing",
+  place: { mix: "mix", encoder: "encoder", host_frames: "host's camera", sound: "sound", requests: "requests", mqtt: "messages", outputs: "destinations" } as Record<string, string>,
+  latency: "Latency, usual / worst",
+  stage: { capture_to_mix: "camera to mix", mix_to_encoded: "mix to encoder", capture_to_encoded: "camera to encoded" } as Record<string, string>,
+  ms: (usual: string, worst: string) => `${usual} / ${worst} ms`,
+  temperature: "Temperature",
+  processor: "Processor",
+  memory: "Memory",
+  disk: "Free disk",
+  uptime: "Running for",
+  audience: "Watching",
   healthLine: "Health of the box",
-  fps: (n: number) => `${n} fps`,
   cores: (n: number) => `${n} cores busy`,
   celsius: (n: number) => `${n} °C`,
-  drops: (n: number) => `${n} dropped`,
-  diskFree: (size: string) => `${size} free`,
-  watchers: (n: number) => `${n} watching`,
-  behind: (ms: number) => `${ms} ms`,
 };
 
 export type Messages = typeof en;

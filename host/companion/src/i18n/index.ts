@@ -16,6 +16,13 @@ export function duration(seconds: number): string {
   return h > 0 ? `${h}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}` : `${Math.floor(s / 60)}:${two(s % 60)}`;
 }
 
+/** 75 → "1 min", 19200 → "5 h 20 min", 400000 → "4 days": as much as helps to plan a show. */
+export function span(seconds: number): string {
+  const minutes = Math.max(0, Math.floor(seconds / 60));
+  const days = Math.floor(minutes / 1440);
+  return days > 2 ? t.days(days) : t.hoursMinutes(Math.floor(minutes / 60), minutes % 60);
+}
+
 /** 1536000 → "1.5 MB" */
 export function bytes(n: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];

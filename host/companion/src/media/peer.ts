@@ -1,7 +1,8 @@
 // One session that the box offered: a peer connection that answers, carries our tracks if the box wants them, and says
 // when the programme plays and when the path is in trouble.
 
-import type { MediaOffer, VideoWant } from "../protocol";
+import type { MediaOffer } from "../contract";
+import type { IceServer, VideoWant } from "../protocol";
 import { encoderSettings } from "./encoder";
 import { sections, wantsMedia } from "./sdp";
 
@@ -9,6 +10,11 @@ import { sections, wantsMedia } from "./sdp";
 const DISCONNECTED_MS = 3_000;
 /** If the browser never says that a track is unmuted, a connected peer is taken as playing after this. */
 const PLAYS_AT_LATEST_MS = 1_000;
+
+/** The browser's dictionary knows members that are left out, and no null. */
+function iceServer({ urls, username, credential }: IceServer): RTCIceServer {
+  return { urls, ...(username != null ? { username } : {}), ...(credential != null ? { credential } : {}) };
+}
 
 export interface PeerSide {
   sendAnswer(sdp: string): Promise<unknown>;
@@ -43,7 +49,7 @@ export class Peer {
     this.#offer = offer;
     this.#side = side;
     this.#want = offer.video ?? null;
-    this.#pc = new RTCPeerConnection({ iceServers: offer.ice_servers ?? [], bundlePolicy: "max-bundle" });
+    this.#pc = new RTCPeerConnection({ iceServers: (offer.ice_servers ?? []).map(iceServer), bundlePolicy: "max-bundle" });
     this.#pc.addEventListener("icecandidate", (e) => this.#localCandidate(e.candidate?.toJSON() ?? null));
     this.#pc.addEventListener("track", (e) => this.#remoteTrack(e.track, e.receiver));
     this.#pc.addEventListener("connectionstatechange", () => this.#changed());

@@ -3,10 +3,12 @@
 
 import { signal } from "@preact/signals";
 import type { BoxLink } from "../box";
-import type { MediaOffer, VideoWant } from "../protocol";
+import type { MediaOffer } from "../contract";
+import type { VideoWant } from "../protocol";
 import { RpcError, Unanswered, type Notification } from "../rpc";
 import type { Capture } from "./capture";
 import { Peer } from "./peer";
+import { sentence } from "../sentence";
 
 /** How long the box has to offer a new session before it is asked again. */
 export const RESTART_AGAIN_MS = 4_000;
@@ -150,7 +152,7 @@ export class MediaSessions {
     const send = this.#link;
     const peer: Peer = new Peer(offer, {
       sendAnswer: (sdp) => send.call("media.answer", { session: offer.session, sdp }),
-      sendCandidate: (candidate) => send.call("media.candidate", { session: offer.session, candidate }),
+      sendCandidate: (candidate) => send.call("media.candidate", { session: offer.session, candidate: candidate && { ...candidate, candidate: candidate.candidate ?? "" } }),
       tracks: () => ({ audio: this.#own?.capture.audio.peek() ?? null, video: this.#own?.capture.video.peek() ?? null }),
       camera: () => this.#own?.camera() ?? false,
       onPlays: () => this.#promote(peer),
@@ -186,7 +188,7 @@ export class MediaSessions {
   #failed(error: unknown): void {
     // Without the connection to the box nothing else can work; the page says so already, and it heals with it.
     if (error instanceof Unanswered && this.#link.state.peek() !== "up") return;
-    this.error.value = error instanceof Error ? error.message : String(error);
+    this.error.value = sentence(error);
   }
 }
 

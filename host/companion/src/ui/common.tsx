@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { render, type ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useId } from "preact/hooks";
 import { language, t } from "../i18n";
 
 /** Puts a page up, in the language of its catalogue. */
@@ -44,23 +44,23 @@ export function Replaced() {
 }
 
 /** Seconds until a time of `performance.now()`, counted down on this page: no wall clock is asked. */
-export function Countdown({ until, total }: { until: number; total?: number }) {
+export function Countdown({ until, total, bare = false }: { until: number; total?: number; bare?: boolean }) {
   const now = useSignal(performance.now());
   useEffect(() => {
     now.value = performance.now();
-    const timer = setInterval(() => (now.value = performance.now()), 500);
+    const timer = setInterval(() => (now.value = performance.now()), bare ? 100 : 500);
     return () => clearInterval(timer);
   }, [until]);
   const left = Math.max(0, until - now.value);
   const share = total ? Math.min(1, left / total) : null;
   return (
-    <span class="countdown" role="timer">
+    <span class={bare ? "countdown bare" : "countdown"} role="timer" {...(bare ? { "aria-hidden": true } : {})}>
       {share !== null && (
         <span class="countdown-bar" aria-hidden="true">
           <span style={{ transform: `scaleX(${share})` }} />
         </span>
       )}
-      <span class="countdown-text">{t.secondsLeft(Math.ceil(left / 1000))}</span>
+      {!bare && <span class="countdown-text">{t.secondsLeft(Math.ceil(left / 1000))}</span>}
     </span>
   );
 }
@@ -75,13 +75,23 @@ export function Field(props: {
   maxLength?: number;
   inputMode?: "text" | "numeric" | "url";
   required?: boolean;
+  /** Offered, and not imposed. */
+  suggestions?: readonly string[];
 }) {
-  const { label, onInput, secret = false, autoComplete = "off", ...rest } = props;
+  const { label, onInput, secret = false, autoComplete = "off", suggestions, ...rest } = props;
+  const list = useId();
   const common = { ...rest, autoComplete, onInput: (e: { currentTarget: HTMLInputElement }) => onInput(e.currentTarget.value) };
   return (
     <label class="field">
       <span>{label}</span>
-      {secret ? <input {...common} type="password" /> : <input {...common} type="text" />}
+      {secret ? <input {...common} type="password" /> : <input {...common} type="text" {...(suggestions ? { list } : {})} />}
+      {suggestions && (
+        <datalist id={list}>
+          {suggestions.map((s) => (
+            <option key={s} value={s} />
+          ))}
+        </datalist>
+      )}
     </label>
   );
 }

@@ -7,3 +7,4 @@ const show = new GuestShow(new URLSearchParams(location.search).get("invite"));
 keepWatching(show);
 void show.resume();
 start(t.watchTitle, <WatchPage show={show} />);
+show.announce(t.watchTitle);

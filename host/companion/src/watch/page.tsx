@@ -1,7 +1,7 @@
-// The audience's page: the programme, and the way to ask for more. Someone whom the host invites goes on air right here.
+// The audience's page: the programme, and the button that asks for more. Whoever asks, or is invited, goes on air right here.
 
 import { computed, effect, useSignal, useSignalEffect } from "@preact/signals";
-import { GuestPage, Invitation } from "../guest/page";
+import { Below, GuestPage, InUse, Invitation, Waiting } from "../guest/page";
 import type { GuestShow } from "../guest/show";
 import { t } from "../i18n";
 import { ErrorBox, Field, Replaced } from "../ui/common";
@@ -11,7 +11,8 @@ import { Programme } from "../ui/programme";
 export function keepWatching(show: GuestShow): void {
   const turn = computed(() => {
     const link = show.link.value;
-    const idle = link?.state.value === "up" && !show.onShow.value && !show.busy.value;
+    // An open request has a session of its own, which shows the programme as well.
+    const idle = link?.state.value === "up" && !show.onShow.value && !show.request.value && !show.busy.value;
     return idle ? `${link.epoch.value} ${show.ended.value}` : null;
   });
   effect(() => {
@@ -22,19 +23,18 @@ export function keepWatching(show: GuestShow): void {
 export function WatchPage({ show }: { show: GuestShow }) {
   if (show.onShow.value) return <GuestPage show={show} />;
   const link = show.link.value;
-  const down = link?.state.value === "down";
+  const status = show.status.value;
   return (
     <main class="guest on-show">
-      <header>
+      <header class="guest-head">
         <h1>{link?.room.value?.title || t.watchTitle}</h1>
+        <InUse show={show} />
       </header>
       <div class="standing">
-        <p role="status" class={down ? "status reconnecting" : "status idle"}>
-          {down ? t.status.reconnecting : ""}
+        <p role="status" class={`status ${status ?? "idle"}`}>
+          {status ? t.status[status] : ""}
         </p>
-        <div class="below" aria-live="polite">
-          {show.words.value && <p class="words">{show.words.value}</p>}
-        </div>
+        <Below show={show} />
       </div>
       <ErrorBox message={show.error.value} onDismiss={() => (show.error.value = null)} />
       {link?.state.value === "replaced" && <Replaced />}
@@ -47,6 +47,8 @@ export function WatchPage({ show }: { show: GuestShow }) {
 function Watching({ show }: { show: GuestShow }) {
   const media = show.media.value;
   const error = media?.error.value;
+  const name = show.credentials.value?.name ?? "";
+  const asks = show.request.value !== null;
   return (
     <section class="show" aria-label={t.programme}>
       <Programme stream={media?.stream.value ?? null} />
@@ -58,11 +60,23 @@ function Watching({ show }: { show: GuestShow }) {
           </button>
         </div>
       )}
-      <div class="actions">
-        <a class="button primary" href={`/join${location.search}`}>
-          {t.askToJoin}
-        </a>
-      </div>
+      {asks ? (
+        <Waiting show={show} />
+      ) : (
+        show.countIn.value === null && (
+          <>
+            <p class="hint">{t.watchingNow}</p>
+            <div class="actions wide">
+              <button type="button" class="primary" disabled={show.busy.value} onClick={() => void show.ask(name, true)}>
+                {t.askToJoin}
+              </button>
+              <button type="button" disabled={show.busy.value} onClick={() => void show.ask(name, false)}>
+                {t.askWithoutCamera}
+              </button>
+            </div>
+          </>
+        )
+      )}
     </section>
   );
 }
@@ -87,9 +101,9 @@ function Enter({ show }: { show: GuestShow }) {
         <button type="submit" class="primary" disabled={show.busy.value}>
           {t.watch}
         </button>
-        <a class="button" href={`/join${location.search}`}>
+        <button type="button" disabled={show.busy.value} onClick={() => void show.ask(name.value, true)}>
           {t.askToJoin}
-        </a>
+        </button>
       </div>
     </form>
   );

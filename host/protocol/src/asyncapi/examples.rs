@@ -127,7 +127,7 @@ pub const NOTIFICATIONS: &[(&str, &str)] = &[
     ),
     (
         "mic.request_answered",
-        r#"{"request_id":"r-17","user_id":"b7","by":"c1","accept":true}"#,
+        r#"{"request_id":"r-17","user_id":"b7","by":"c1","by_name":"Ana's phone","accept":true}"#,
     ),
     (
         "mic.invite_answered",
@@ -161,7 +161,7 @@ pub const SNAPSHOTS: &[(&str, &str)] = &[
     ),
     (
         "room",
-        r#"{"rev":41,"title":"Friday live","accepting":true,"max_guests":9,"layout":"auto","host":{"name":"Studio A","muted":false,"camera":true},"guests":[{"seat":1,"user_id":"b7","name":"Ana","state":"on_air","camera":true,"audio_muted":false,"video_muted":false,"muted_by_host":false,"gain_db":0.0,"speaking":true,"connected_ms":81234}],"locked_seats":[9]}"#,
+        r#"{"rev":41,"title":"Friday live","accepting":true,"max_guests":9,"layout":"auto","host":{"name":"Studio A","muted":false,"camera":true},"guests":[{"seat":1,"user_id":"b7","name":"Ana","state":"on_air","camera":true,"audio_muted":false,"video_muted":false,"muted_by_host":false,"hidden_by_host":false,"gain_db":0.0,"speaking":true,"connected_ms":81234}],"locked_seats":[9]}"#,
     ),
     (
         "pending",
@@ -173,7 +173,7 @@ pub const SNAPSHOTS: &[(&str, &str)] = &[
     ),
     (
         "health",
-        r#"{"rev":41,"uptime_ms":60000,"fps":30.0,"frames":1800,"dropped":{"programme":0},"latency":{"mix":{"p50_ms":2.25,"p99_ms":6.0}},"cpu":0.75,"memory_bytes":310000000,"temperature_c":51.5,"disk_free_bytes":20000000000,"watchers":1,"alarms":[]}"#,
+        r#"{"rev":41,"uptime_ms":60000,"fps":30.0,"frames":1800,"dropped":{"programme":0},"latency":{"mix":{"p50_ms":2.25,"p99_ms":6.0}},"cpu":0.75,"memory_bytes":310000000,"temperature_c":51.5,"disk_free_bytes":20000000000,"disk_free_s":25600,"watchers":1,"guests":[{"seat":1,"quality":"good","loss_percent":0.0,"rtt_ms":12.5,"fps":30.0,"kbps":900}],"alarms":[]}"#,
     ),
     (
         "meters",

@@ -170,6 +170,26 @@ fn a_disconnected_guest_hears_why() {
 }
 
 #[test]
+fn the_room_shows_whether_the_host_turned_a_picture_off() {
+    let mut desk = Desk::with(9, &["a"]);
+    desk.put_on_air("a");
+    let dark = |desk: &Desk| {
+        let shown = desk.shown("a").unwrap();
+        (
+            shown["video_muted"] == true,
+            shown["hidden_by_host"] == true,
+        )
+    };
+    let host = |muted: bool| json!({"user_id": "a", "video_muted": muted});
+    desk.host("mic.set", host(true)).unwrap();
+    assert_eq!(dark(&desk), (true, true));
+    desk.guest("a", "media.set", json!({"video_muted": true}))
+        .unwrap();
+    desk.host("mic.set", host(false)).unwrap();
+    assert_eq!(dark(&desk), (true, false), "the guest's own stays");
+}
+
+#[test]
 fn lifting_the_hosts_mute_leaves_the_guests_own_as_it_was() {
     let mut desk = Desk::with(9, &["a"]);
     desk.put_on_air("a");

@@ -1,0 +1,215 @@
+// What the console can do beyond accept and disconnect, one sentence each, against a real box.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
+import { ask, Box, browse, DESKTOP, lights, pair, PHONE, row, says, shot, until, visitor } from "./run";
+
+let box: Box;
+let browser: Browser;
+let first: Page;
+let second: Page;
+const opened: BrowserContext[] = [];
+
+async function page(viewport = PHONE): Promise<Page> {
+  const context = await visitor(browser, viewport);
+  opened.push(context);
+  return context.newPage();
+}
+
+async function onAir(name: string): Promise<Page> {
+  const guest = await page();
+  await ask(guest, box, name);
+  await row(first, name).getByRole("button", { name: "Accept" }).click();
+  await says(guest, "You are on air");
+  return guest;
+}
+
+async function leave(guest: Page, name: string): Promise<void> {
+  await guest.getByRole("button", { name: "Leave" }).click();
+  await row(first, name).waitFor({ state: "detached" });
+}
+
+/** Both within the page: a busy machine may need longer than three seconds from the one tap of a test to the other. */
+function pressAndUndo(button: Locator): Promise<string | null> {
+  return button.evaluate(async (pressed: HTMLElement) => {
+    pressed.click();
+    for (let tries = 0; tries < 1000; tries += 1) {
+      await new Promise((resolve) => setTimeout(resolve));
+      const undo = [...document.querySelectorAll("button")].find((b) => b.textContent === "Undo");
+      if (!undo) continue;
+      const focused = document.activeElement?.textContent ?? null;
+      undo.click();
+      return focused;
+    }
+    return null;
+  });
+}
+
+before(async () => {
+  box = await Box.start();
+  browser = await browse();
+  first = await page(DESKTOP);
+  await pair(first, box);
+  second = await page(PHONE);
+  await second.goto(box.ready.http);
+  await second.getByRole("textbox", { name: "Pairing code" }).fill(box.ready.pairing_code);
+  await second.getByRole("textbox", { name: "Your name" }).fill("Vera's phone");
+  await second.getByRole("button", { name: "Pair", exact: true }).click();
+  await second.getByRole("radiogroup", { name: "Layout" }).waitFor();
+});
+
+after(async () => {
+  await browser?.close();
+  await box?.stop();
+});
+
+test("a decline can be taken back, and carries the host's words when it is not", async () => {
+  const guest = await page();
+  await ask(guest, box, "Ana");
+  const request = row(first, "Ana");
+  await request.getByRole("timer").waitFor();
+  await request.getByText("with camera").waitFor();
+  assert.equal(await pressAndUndo(request.getByRole("button", { name: "Decline" })), "Undo", "the keyboard goes on at Undo");
+  await request.getByRole("button", { name: "Give a reason" }).click();
+  await request.getByRole("combobox", { name: "Your words to Ana" }).fill("Tomorrow at eight, please.");
+  await shot(first, "host-words-desktop");
+  await says(guest, "Waiting for the host");
+  await request.getByRole("button", { name: "Decline with these words" }).click();
+  await says(guest, "Declined");
+  await guest.getByText("Tomorrow at eight, please.").waitFor();
+  await shot(guest, "guest-declined-words-phone");
+  await request.waitFor({ state: "detached" });
+});
+
+test("a decline that waits is sent at once when the console is put away", async () => {
+  const hasty = await page();
+  await pair(hasty, box);
+  const guest = await page();
+  await ask(guest, box, "Bea");
+  await row(hasty, "Bea").waitFor();
+  const waited = await row(hasty, "Bea").getByRole("button", { name: "Decline" }).evaluate((decline: HTMLElement) => {
+    decline.click();
+    Object.defineProperty(document, "visibilityState", { value: "hidden" });
+    document.dispatchEvent(new Event("visibilitychange"));
+    return [...document.querySelectorAll("button")].some((b) => b.textContent === "Undo");
+  });
+  assert.equal(waited, false, "there is nothing to take back any more");
+  await says(guest, "Declined");
+});
+
+test("consoles stay in step, and the second to answer is told who was first", async () => {
+  const guest = await page();
+  await ask(guest, box, "Cem");
+  await row(first, "Cem").waitFor();
+  await row(second, "Cem").getByRole("button", { name: "Accept" }).click();
+  await first.getByText("Another console (Vera's phone) accepted the request first.").waitFor();
+  await says(guest, "You are on air");
+  for (const console_ of [first, second]) await row(console_, "Cem").getByRole("button", { name: "Disconnect" }).waitFor();
+  await second.getByRole("radio", { name: "grid" }).check();
+  await until("the other console shows the layout", () => first.getByRole("radio", { name: "grid" }).isChecked(), Boolean);
+  await first.getByRole("radio", { name: "auto" }).check();
+  await until("and back", () => second.getByRole("radio", { name: "auto" }).isChecked(), Boolean);
+  await leave(guest, "Cem");
+});
+
+test("a seat shows level, speaking and connection, and has gain, mute and picture", async () => {
+  const guest = await onAir("Dora");
+  const seat = row(first, "Dora");
+  await seat.getByRole("img", { name: /^Connection: (good|fair|poor)$/ }).waitFor();
+  const level = seat.getByRole("meter", { name: "Level" });
+  await until("the voice is seen", async () => Number(await level.getAttribute("aria-valuenow")), (db) => db > -60);
+  await until("a ring shows who speaks", () => seat.getAttribute("class"), (c) => c?.includes("speaking") ?? false);
+  await seat.getByRole("slider", { name: "Gain" }).focus();
+  for (let i = 0; i < 3; i += 1) await first.keyboard.press("ArrowLeft");
+  await row(second, "Dora").getByText("-3 dB").waitFor();
+  await seat.getByRole("button", { name: "Picture off" }).click();
+  await guest.getByText("The host has turned your picture off.").waitFor();
+  assert.equal((await lights(guest)).camera, true);
+  await row(second, "Dora").getByText("picture off by you").waitFor();
+  await shot(guest, "guest-hidden-phone");
+  await seat.getByRole("button", { name: "Picture on" }).click();
+  await guest.getByText("The host has turned your picture off.").waitFor({ state: "detached" });
+  await leave(guest, "Dora");
+});
+
+test("a guest is moved by dragging, not onto a locked seat, and by Escape not at all", async () => {
+  const guest = await onAir("Eva");
+  await first.getByRole("button", { name: "Lock seat 3" }).click();
+  await second.getByRole("button", { name: "Unlock seat 3" }).waitFor();
+  const handle = row(first, "Eva").locator("[data-drag]");
+  const seat = await handle.innerText();
+  const drag = async (to: string, then: () => Promise<void>) => {
+    const from = (await handle.boundingBox())!;
+    await first.mouse.move(from.x + 10, from.y + 10);
+    await first.mouse.down();
+    await first.mouse.move(from.x + 40, from.y + 40, { steps: 3 });
+    const target = (await first.locator(".drag-seats > div").filter({ hasText: to }).boundingBox())!;
+    await first.mouse.move(target.x + target.width / 2, target.y + target.height / 2, { steps: 5 });
+    await then();
+    await first.mouse.up();
+    await first.locator(".drag-seats").waitFor({ state: "detached" });
+  };
+  await drag("3", async () => {
+    assert.equal(await first.locator(".drag-seats .over").count(), 0);
+  });
+  await drag("5", async () => first.keyboard.press("Escape"));
+  assert.equal(await handle.innerText(), seat);
+  await drag("7", async () => {
+    await first.locator(".drag-seats .over").waitFor();
+    await shot(first, "host-drag-desktop");
+  });
+  for (const console_ of [first, second]) await row(console_, "Eva").getByTitle("Seat 7").waitFor();
+  await first.getByRole("button", { name: "Unlock seat 3" }).click();
+  await first.getByRole("button", { name: "Lock seat 3" }).waitFor();
+  await leave(guest, "Eva");
+});
+
+test("a ban takes a guest off air at once, can be taken back, and ends the credential when it is not", async () => {
+  const guest = await onAir("Flo");
+  await pressAndUndo(row(first, "Flo").getByRole("button", { name: "Ban" }));
+  await says(guest, "The host ended the connection");
+  await guest.getByRole("button", { name: "Ask to join", exact: true }).click();
+  await row(first, "Flo").getByRole("button", { name: "Accept" }).click();
+  await says(guest, "You are on air");
+  await row(first, "Flo").getByRole("button", { name: "Ban" }).click();
+  await until("the credential is refused", () => guest.evaluate(() => localStorage.getItem("dais.guest")), (v) => v === null);
+  await says(guest, "The host ended the connection");
+  assert.deepEqual(await lights(guest), { camera: false, microphone: false });
+});
+
+test("a destination shows how it does, and the health line is quiet with its figures folded away", async () => {
+  await first.getByRole("button", { name: "Add destination" }).click();
+  await first.getByRole("textbox", { name: "Address" }).fill("rtmp://127.0.0.1:9/app");
+  await first.getByLabel(/^Stream key/).fill("not-a-secret");
+  await first.getByRole("textbox", { name: "Name", exact: true }).fill("Nowhere");
+  await first.getByRole("button", { name: "Start", exact: true }).click();
+  const output = row(first, "Nowhere");
+  await output.getByText("Trying again").waitFor();
+  await output.getByText("kbit/s").waitFor();
+  await shot(first, "host-destination-desktop");
+  await row(second, "Nowhere").getByRole("button", { name: "Stop Nowhere" }).click();
+  await output.waitFor({ state: "detached" });
+
+  const health = first.getByRole("region", { name: "Health of the box" });
+  await first.getByText(/^Room for \d+ (h|min|days)/).waitFor();
+  await health.getByText("Figures").click();
+  for (const figure of ["Frames per second", "Latency, usual / worst: camera to encoded", "Free disk", "Watching"]) {
+    await health.getByText(figure, { exact: true }).waitFor();
+  }
+  await shot(first, "host-health-desktop");
+});
+
+test("an alarm says what is wrong and what to do", async () => {
+  const blind = await Box.start(["--video", "v4l2:/dev/video99"]);
+  try {
+    const console_ = await page();
+    await pair(console_, blind);
+    const alarm = console_.getByRole("list", { name: "Alarms" }).getByRole("listitem");
+    await alarm.waitFor();
+    assert.match(await alarm.innerText(), /camera.*: \w+/s);
+    await shot(console_, "host-alarm-phone");
+  } finally {
+    await blind.stop();
+  }
+});

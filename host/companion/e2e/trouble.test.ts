@@ -1,0 +1,139 @@
+// Box, connection and page are cut in each state: both sides end where the room's snapshot says, without a button of
+// another state.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { Browser, Page } from "playwright-core";
+import { Desk } from "./desk";
+import { ask, Box, browse, cut, DESKTOP, framesDecoded, lights, livePeers, pair, PHONE, row, says, shot, until, visitor } from "./run";
+
+interface Room {
+  guests: { user_id: string; name: string; state: string; seat: number }[];
+}
+interface Pending {
+  requests: { user_id: string; name: string }[];
+}
+
+let box: Box;
+let browser: Browser;
+let desk: Desk;
+let console_: Page;
+/** By name: on air, waiting, and idle. */
+const guests = new Map<string, Page>();
+
+/** The button that is there in one state of a guest, and in no other. */
+const MARK: Record<string, string> = { on_air: "Leave", requested: "Cancel request", idle: "Ask to join" };
+
+/** Where the box says that each guest is. */
+async function said(name: string): Promise<string> {
+  const room = await desk.until<Room>("room", () => true);
+  const pending = await desk.until<Pending>("pending", () => true);
+  const seated = room.guests.find((g) => g.name === name);
+  return seated?.state ?? (pending.requests.some((r) => r.name === name) ? "requested" : "idle");
+}
+
+async function shows(page: Page): Promise<string> {
+  const marks = await Promise.all(
+    Object.entries(MARK).map(async ([state, name]) => [state, await page.getByRole("button", { name, exact: true }).count()] as const),
+  );
+  return marks.filter(([, n]) => n > 0).map(([state]) => state).join(" and ");
+}
+
+/** Box, guests and console agree; the time that it took is printed, not asserted: the machine of a test may be busy. */
+async function agree(what: string, wanted: Record<string, string>): Promise<void> {
+  const start = performance.now();
+  for (const [name, state] of Object.entries(wanted)) {
+    await until(`${name} is ${state} for the box`, () => said(name), (seen) => seen === state);
+    const page = guests.get(name)!;
+    await until(`${name}'s page shows ${state}`, () => shows(page), (seen) => seen === state);
+    const place = row(console_, name);
+    const button = { on_air: "Disconnect", requested: "Accept" }[state];
+    if (button) await place.getByRole("button", { name: button, exact: true }).waitFor();
+    else await place.waitFor({ state: "detached" });
+    assert.equal((await lights(page)).microphone, state !== "idle", `${name}'s microphone`);
+  }
+  console.log(`${what}: in step ${((performance.now() - start) / 1000).toFixed(1)} s after it was back`);
+}
+
+async function plays(page: Page): Promise<void> {
+  const first = await until("the programme plays", () => framesDecoded(page), (n) => n > 0);
+  await until("the programme goes on", () => framesDecoded(page), (n) => n > first + 5 || n < first);
+}
+
+before(async () => {
+  box = await Box.start();
+  browser = await browse();
+  desk = await Desk.connect(box);
+  console_ = await (await visitor(browser, DESKTOP)).newPage();
+  await pair(console_, box);
+  for (const name of ["Ona", "Wim", "Ida"]) {
+    const page = await (await visitor(browser, PHONE)).newPage();
+    guests.set(name, page);
+    await ask(page, box, name);
+  }
+  await row(console_, "Ona").getByRole("button", { name: "Accept" }).click();
+  await guests.get("Ida")!.getByRole("button", { name: "Cancel request" }).click();
+  await agree("at the beginning", { Ona: "on_air", Wim: "requested", Ida: "idle" });
+});
+
+after(async () => {
+  await desk?.close();
+  await browser?.close();
+  await box?.stop();
+});
+
+test("the connection to the broker is cut for everybody", async () => {
+  for (const page of [console_, ...guests.values()]) await cut(page);
+  for (const page of guests.values()) await says(page, "Reconnecting");
+  await says(guests.get("Ona")!, "You are on air");
+  await says(guests.get("Wim")!, "Waiting for the host");
+  await agree("the connection was cut", { Ona: "on_air", Wim: "requested", Ida: "idle" });
+  await plays(console_);
+});
+
+test("the network of a guest changes: the seat stays, and the media find a new way", async () => {
+  const page = guests.get("Ona")!;
+  const session = () => page.evaluate(() => (window as unknown as { peers: RTCPeerConnection[] }).peers.length);
+  const before = await session();
+  await page.evaluate(() => dispatchEvent(new Event("online")));
+  await until("a new session is offered", session, (n) => n > before);
+  await plays(page);
+  await until("the old one is closed", () => livePeers(page), (n) => n === 1);
+  await agree("the network changed", { Ona: "on_air" });
+});
+
+test("the box loses its power: guests keep their seats, requests their places, the console its preview", async () => {
+  const seat = (await desk.until<Room>("room", () => true)).guests[0]!.seat;
+  const invite = box.ready.invite_url;
+  await desk.close();
+  await box.crash();
+  desk = await Desk.connect(box);
+  await says(guests.get("Ona")!, "You are on air");
+  await agree("the box came back", { Ona: "on_air", Wim: "requested", Ida: "idle" });
+  assert.equal((await desk.until<Room>("room", () => true)).guests[0]!.seat, seat);
+  await plays(console_);
+  await plays(guests.get("Ona")!);
+  assert.ok(invite);
+});
+
+test("what was asked before the power cut can be answered after it", async () => {
+  await row(console_, "Wim").getByRole("button", { name: "Accept" }).click();
+  await says(guests.get("Wim")!, "You are on air");
+  await agree("the answer", { Ona: "on_air", Wim: "on_air" });
+  await guests.get("Wim")!.getByRole("button", { name: "Leave" }).click();
+  await agree("the end", { Ona: "on_air", Wim: "idle" });
+});
+
+test("pages are loaded anew in each state", async () => {
+  const wim = guests.get("Wim")!;
+  await wim.getByRole("button", { name: "Ask to join", exact: true }).click();
+  await says(wim, "Waiting for the host");
+  await agree("before", { Ona: "on_air", Wim: "requested", Ida: "idle" });
+  for (const page of [...guests.values(), console_]) await page.reload();
+  await says(guests.get("Ona")!, "You are on air");
+  // A page that goes takes its request with it: nobody shall go on air in a page that they have left.
+  await agree("the pages were loaded anew", { Ona: "on_air", Wim: "idle", Ida: "idle" });
+  await plays(console_);
+  await plays(guests.get("Ona")!);
+  await shot(guests.get("Ona")!, "guest-after-reload-phone");
+});

@@ -500,6 +500,10 @@ export interface Methods {
     params: HostSet;
     result: Empty;
   };
+  "host.unpair": {
+    params: OfUser;
+    result: Empty;
+  };
   "invite.create": {
     params: InviteCreate;
     result: Invite;
@@ -587,6 +591,10 @@ export interface Methods {
   "record.stop": {
     params: Empty;
     result: Recording;
+  };
+  "room.hosts": {
+    params: Empty;
+    result: PairedHosts;
   };
   "room.people": {
     params: Empty;
@@ -676,6 +684,20 @@ export interface OutputStop {
 export interface Recording {
   file: string;
 }
+export interface PairedHosts {
+  hosts: PairedHost[];
+}
+/**
+ * A console with a credential.
+ */
+export interface PairedHost {
+  /**
+   * Left out where the box cannot know: an external broker does not tell.
+   */
+  connected?: boolean | null;
+  name: Name;
+  user_id: Id;
+}
 export interface People {
   people: Person[];
 }
@@ -764,20 +786,6 @@ export interface PairRequest {
    * What this console is called; "Console" if left out.
    */
   name?: Name | null;
-}
-/**
- * A console with a credential.
- */
-export interface PairedHost {
-  /**
-   * Left out where the box cannot know: an external broker does not tell.
-   */
-  connected?: boolean | null;
-  name: Name;
-  user_id: Id;
-}
-export interface PairedHosts {
-  hosts: PairedHost[];
 }
 /**
  * `pending`

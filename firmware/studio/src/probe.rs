@@ -1,7 +1,7 @@
 //! What this machine can capture, encode and mix, found out by doing it.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gstdais::blend::Yuv;
@@ -135,7 +135,12 @@ pub fn try_encoder(config: &StudioConfig, element: &str) -> Result<Passport, Stu
 }
 
 fn measure(rung: &Rung, shape: &VideoShape) -> Option<Passport> {
-    let tried = try_out(rung, shape, &Terms::alone())?;
+    let mut terms = Terms::alone();
+    if rung.is_software() {
+        // Nobody waits for the programme, and a slow machine shall be told by how much.
+        terms.limit = Duration::from_secs(20);
+    }
+    let tried = try_out(rung, shape, &terms)?;
     Some(Passport::new(Key::of(rung, shape), tried))
 }
 

@@ -88,13 +88,15 @@ pub(super) fn grey(
 }
 
 fn moving(shape: &VideoShape, info: &gst_video::VideoInfo) -> (Option<Pictures>, Vec<gst::Buffer>) {
-    let pictures = Pictures::new(shape);
+    let mut pictures = Pictures::new(shape);
     let frames = pictures
         .soft
         .iter()
         .chain(&pictures.noisy)
         .map(|planes| frame(planes, info))
         .collect();
+    // Only soft ones are compared: 25 MB less at 1080p.
+    pictures.noisy = Vec::new();
     (Some(pictures), frames)
 }
 

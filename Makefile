@@ -15,7 +15,7 @@ CHROMIUM ?= $(shell ls -d /usr/bin/chromium /usr/bin/google-chrome "$$HOME"/.cac
 export CHROMIUM
 
 .PHONY: help run test bench vm-test deps deps-run deps-test companion build test-companion test-rust test-browser browser
-.PHONY: image bundle image-test vm-torture image-torture deps-image
+.PHONY: image bundle image-test image-torture deps-image
 
 help:
 	@echo 'make run       a whole box on this PC with test sources: installs what is missing, builds, runs (options for it: ARGS="--http-port 8080")'
@@ -51,8 +51,6 @@ image-test: deps-test deps-image build
 
 image-torture: deps-test deps-image build
 	time board/image/test --cuts 50 $(binaries)
-
-vm-torture: image-torture
 
 deps: deps-test
 

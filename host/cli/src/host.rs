@@ -1,9 +1,9 @@
-//! `dais host`: a console in a terminal, one command a call.
+//! `dais host`: a console in a terminal; with a command, one call.
 
 mod show;
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::PathBuf,
     time::Duration,
 };
@@ -23,24 +23,32 @@ use tokio::{
 
 use crate::{
     client::{CallError, Client, ClientConfig, ConnectError, Heard, Role},
-    discover,
+    console, discover, door,
 };
 
 /// The retained snapshots follow the subscription at once.
 const SNAPSHOT: Duration = Duration::from_secs(5);
 
-/// A console in a terminal.
+/// A console in a terminal. Without a command: the whole show, run by keys
 #[derive(Clone, Debug, clap::Args)]
 pub struct HostArgs {
     /// The box: its web origin (http://host:port) or its MQTT port (mqtt://host:port)
     #[arg(long)]
     pub url: String,
     /// The user name that pairing gave out, host-<id>
-    #[arg(long)]
-    pub user: String,
+    #[arg(long, required_unless_present = "code")]
+    pub user: Option<String>,
     /// Its password. Everybody on this machine can read a command line: prefer the variable
-    #[arg(long, env = "DAIS_PASSWORD", hide_env_values = true)]
-    pub password: String,
+    #[arg(
+        long,
+        env = "DAIS_PASSWORD",
+        hide_env_values = true,
+        required_unless_present = "code"
+    )]
+    pub password: Option<String>,
+    /// Pairs with the code that the box shows, instead of a user name; --url is then its web origin
+    #[arg(long, value_name = "CODE", conflicts_with = "user")]
+    pub code: Option<String>,
     /// The box's id; asked from the broker if left out
     #[arg(long = "box", value_name = "ID", env = "DAIS_BOX")]
     pub box_id: Option<Id>,
@@ -51,7 +59,14 @@ pub struct HostArgs {
     #[arg(long)]
     pub json: bool,
     #[command(subcommand)]
-    pub command: HostCommand,
+    pub command: Option<HostCommand>,
+}
+
+impl HostArgs {
+    /// Whether the whole terminal is taken: nothing else may write to it then.
+    pub fn takes_the_terminal(&self) -> bool {
+        self.command.is_none()
+    }
 }
 
 fn number<T: TryFrom<f64, Error = dais_protocol::OutOfBounds>>(text: &str) -> Result<T, String> {
@@ -228,7 +243,13 @@ pub enum HostError {
     Call(#[from] CallError),
     #[error("the box told nothing about its {topic} within {} s; is it running?", SNAPSHOT.as_secs())]
     NoSnapshot { topic: &'static str },
-    #[error("nobody reads what this command prints: {0}")]
+    #[error(transparent)]
+    Pair(#[from] door::DoorError),
+    #[error(
+        "the console needs a terminal to show itself in. For scripts name a command, as in `dais host … room --json`"
+    )]
+    NoTerminal,
+    #[error("the terminal or the reader of what this command prints is gone: {0}")]
     Output(#[from] io::Error),
     #[error("the box no longer takes this console: {0}")]
     Unpaired(String),
@@ -239,32 +260,51 @@ enum Task {
     Call(Call),
     Snapshot(&'static str),
     Watch,
+    Console,
 }
 
-/// Carries out one command. With `--json` an error of the box is printed too, as `{"method","error"}`.
+/// Carries out one command, or runs the console. With `--json` an error of the box is printed too, as `{"method","error"}`.
 pub async fn run(args: HostArgs) -> Result<(), HostError> {
-    let task = task(&args.command)?;
-    let Some((Role::Host, user_id)) = Role::of(&args.user) else {
-        return Err(HostError::User(args.user));
+    let task = match &args.command {
+        Some(command) => task(command)?,
+        None if io::stdin().is_terminal() && io::stdout().is_terminal() => Task::Console,
+        None => return Err(HostError::NoTerminal),
     };
-    if std::env::var_os("DAIS_PASSWORD").is_none() {
-        eprintln!(
-            "dais: everybody on this machine can read a password on a command line; prefer the variable DAIS_PASSWORD"
-        );
-    }
     let ca = args
         .ca
         .map(|path| std::fs::read(&path).map_err(|source| HostError::Ca { path, source }))
         .transpose()?;
-    let password = Secret(args.password);
-    let box_id = match args.box_id {
-        Some(box_id) => box_id,
-        None => discover::find_box(&args.url, &args.user, &password, ca.as_deref()).await?,
+    let paired = args.code.is_some();
+    let (username, password, box_id) = match args.code {
+        Some(code) => {
+            let credential = door::pair(&args.url, &code, None, ca.clone()).await?;
+            let password = Secret(credential.password);
+            (credential.username, password, Some(credential.box_id))
+        }
+        None => {
+            if args.password.is_some() && std::env::var_os("DAIS_PASSWORD").is_none() {
+                eprintln!(
+                    "dais: everybody on this machine can read a password on a command line; prefer the variable DAIS_PASSWORD"
+                );
+            }
+            let password = Secret(args.password.unwrap_or_default());
+            (args.user.unwrap_or_default(), password, args.box_id)
+        }
     };
-    let meters = matches!(args.command, HostCommand::Watch { meters: true });
+    let Some((Role::Host, user_id)) = Role::of(&username) else {
+        return Err(HostError::User(username));
+    };
+    let box_id = match box_id {
+        Some(box_id) => box_id,
+        None => discover::find_box(&args.url, &username, &password, ca.as_deref()).await?,
+    };
+    let meters = matches!(
+        args.command,
+        None | Some(HostCommand::Watch { meters: true })
+    );
     let config = ClientConfig {
         url: args.url,
-        username: args.user,
+        username,
         password,
         box_id,
         role: Role::Host,
@@ -272,9 +312,19 @@ pub async fn run(args: HostArgs) -> Result<(), HostError> {
         ca,
         meters,
     };
+    let again = paired.then(|| {
+        let Secret(password) = &config.password;
+        format!(
+            "dais: paired. Next time: DAIS_PASSWORD={password} dais host --url {} --user {}",
+            config.url, config.username
+        )
+    });
     let (client, mut heard) = Client::connect(config).await?;
     let outcome = carry_out(task, &client, &mut heard, args.json).await;
     client.leave().await;
+    if let Some(again) = again {
+        eprintln!("{again}");
+    }
     outcome
 }
 
@@ -313,6 +363,7 @@ async fn carry_out(
             })?;
         }
         Task::Watch => return watch(heard, json).await,
+        Task::Console => return console::run(client, heard).await,
     }
     Ok(())
 }

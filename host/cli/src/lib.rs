@@ -5,6 +5,7 @@
 pub mod address;
 pub mod analyse;
 pub mod client;
+pub mod console;
 pub mod daisd;
 pub mod dev;
 pub mod discover;

@@ -44,7 +44,13 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let line = Line::parse();
-    let filter = EnvFilter::try_from_env("DAIS_LOG").unwrap_or_else(|_| EnvFilter::new(QUIET));
+    let filter = match &line.command {
+        // A line of the log would be written over the console.
+        Command::Host(args) if args.takes_the_terminal() && stderr().is_terminal() => {
+            EnvFilter::new("off")
+        }
+        _ => EnvFilter::try_from_env("DAIS_LOG").unwrap_or_else(|_| EnvFilter::new(QUIET)),
+    };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(stderr().is_terminal())

@@ -179,6 +179,7 @@ impl Guest {
             },
             ice_servers: servers(credential.ice_servers.as_deref().unwrap_or_default()),
             loopback: is_local(&origin),
+            profile: args.profile,
         };
         let guest = Guest {
             number,

@@ -4,6 +4,7 @@
 mod event;
 mod life;
 mod peer;
+mod profile;
 mod returned;
 mod source;
 mod spec;
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 pub use event::{Event, Line};
 pub use life::GuestError;
 pub use peer::{Peer, PeerError, PeerEvent, PeerSetup};
+pub use profile::{Profile, Shape};
 pub use returned::Returned;
 pub use source::{Codec, Want};
 pub use spec::{AudioSpec, Mark, SpecError, VideoSpec};
@@ -57,6 +59,9 @@ pub struct GuestArgs {
     /// The codec of the picture, both ways
     #[arg(long, value_enum, default_value = "h264")]
     pub codec: CodecName,
+    /// Send as if through such a network: slower, later, and with losses
+    #[arg(long, value_enum)]
+    pub profile: Option<Profile>,
     /// Come without a picture
     #[arg(long)]
     pub no_camera: bool,

@@ -16,6 +16,7 @@ use gst_webrtc::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::profile::Profile;
 use super::returned::{Ledger, Returned, decode};
 use super::source::{Codec, Payload, Picture, Sound, Want};
 use super::spec::{AudioSpec, VideoSpec, tone_hz};
@@ -50,6 +51,8 @@ pub struct PeerSetup {
     pub ice_servers: Vec<String>,
     /// Offer 127.0.0.1 too: the box may be on this machine, which may have no network.
     pub loopback: bool,
+    /// The network that the guest seems to be in.
+    pub profile: Option<Profile>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +73,7 @@ pub struct Peer {
     picture: Option<Picture>,
     sound: Option<Sound>,
     ledger: Arc<Ledger>,
+    profile: Option<Profile>,
 }
 
 impl Drop for Peer {
@@ -98,7 +102,11 @@ impl Peer {
             picture: None,
             sound: None,
             ledger: Arc::new(Ledger::new(own_hz)),
+            profile: setup.profile,
         };
+        if let Some(profile) = setup.profile {
+            profile.apply(&peer.webrtc)?;
+        }
         peer.pipeline
             .add(&peer.webrtc)
             .map_err(|e| PeerError::Pipeline(e.to_string()))?;
@@ -275,7 +283,7 @@ impl Peer {
             self.sound.insert(sound).bin.clone()
         } else {
             let picture = Picture::new(&setup.video, setup.number, setup.codec, &payload)?;
-            picture.want(setup.want);
+            picture.want(self.capped(setup.want));
             self.picture.insert(picture).bin.clone()
         };
         let caps_came = caps_came.clone();
@@ -328,8 +336,12 @@ impl Peer {
 
     pub fn want(&self, want: Want) {
         if let Some(picture) = &self.picture {
-            picture.want(want);
+            picture.want(self.capped(want));
         }
+    }
+
+    fn capped(&self, want: Want) -> Want {
+        self.profile.map_or(want, |profile| profile.cap(want))
     }
 
     pub fn mute(&self, audio: bool, video: bool) {

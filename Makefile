@@ -38,9 +38,8 @@ bench: deps-run $(companion)/dist
 
 vm-test: deps-test build
 	time board/vm/test $(binaries)
-	time board/vm/faults $(binaries)
 
-# The long forms of what vm-test does three times; hours of it, emulated. What was seen is in board/README.md.
+# Hours of it, emulated, on a machine that does nothing else.
 vm-torture: deps-test build image-torture
 	time board/vm/faults $(binaries) 20 300 1800 2000
 	time board/vm/faults $(binaries) 20 -300 1800 2000

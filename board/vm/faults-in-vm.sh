@@ -10,7 +10,7 @@ log=/run/daisd.log
 sound=off
 # The vivid input that behaves like an HDMI receiver is the fourth. Without an EDID it gives no signal: the box must set one.
 modprobe vivid n_devs=1 node_types=0x1
-modprobe snd-aloop index=0,1 enable=1,1 id=Loopback,Monitor
+modprobe snd-aloop
 udevadm settle
 v4l2-ctl -d /dev/video0 -i 3 --set-dv-bt-timings index=0 >/dev/null
 v4l2-ctl -d /dev/video0 -c osd_text_mode=1

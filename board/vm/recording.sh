@@ -48,18 +48,6 @@ either_colour() {
   colour "$1" "$2" "$3" "$5" "$6" "$7" || colour "$1" "$2" "$4" "$5" "$6" "$7"
 }
 
-# heard FILE HZ NOT_HZ: the sound is around HZ, and what is around NOT_HZ is at least 20 dB below that
-heard() {
-  local hz level levels=()
-  for hz in "$2" "$3"; do
-    level=$(ffmpeg -v info -i "$1" -map a:0 -af "bandpass=f=$hz:width_type=h:width=60,bandpass=f=$hz:width_type=h:width=60,volumedetect" -f null - 2>&1 |
-      awk '/mean_volume/ {print $5}')
-    levels+=("$level")
-  done
-  echo "  around $2 Hz ${levels[0]} dB, around $3 Hz ${levels[1]} dB"
-  awk -v a="${levels[0]}" -v b="${levels[1]}" 'BEGIN { exit !(a > -60 && a - b > 20) }'
-}
-
 # returns FILE COUNT MAX_MS: lines "KIND MS", so many, none longer
 returns() {
   awk -v want="$2" -v limit="$3" '{ ms = $NF; kind = $0; sub(/ [0-9]+$/, "", kind); n[kind]++; sum[kind] += ms; if (ms > max[kind]) max[kind] = ms; if (ms > limit) bad = 1 }

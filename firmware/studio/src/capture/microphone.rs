@@ -71,7 +71,7 @@ fn read(
         if let Some(error) = posted_error(pipeline) {
             return End::Broken(error.to_string());
         }
-        let came = match card.pcm.wait(Some(LOOK.as_millis() as u32)) {
+        let came = match card.ready(LOOK.as_millis() as u32) {
             Ok(true) => io.readi(&mut bytes),
             Ok(false) => Ok(0),
             Err(error) => Err(error),

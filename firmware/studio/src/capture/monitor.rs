@@ -117,7 +117,7 @@ fn play(
             pack(block.as_slice(), card.format, card.channels, &mut bytes);
             written = 0;
         }
-        let took = match card.pcm.wait(Some(LOOK.as_millis() as u32)) {
+        let took = match card.ready(LOOK.as_millis() as u32) {
             Ok(true) => io.writei(&bytes[written..]),
             Ok(false) => Ok(0),
             Err(error) => Err(error),

@@ -77,6 +77,12 @@ impl Pcm {
         }
     }
 
+    /// Waits at most `ms` for a period to read, or for room for one.
+    pub fn ready(&self, ms: u32) -> alsa::Result<bool> {
+        // Some plugins (pulse) do not wake whoever waits after their server was late.
+        Ok(self.pcm.wait(Some(ms))? || self.pcm.avail_update()? >= self.period as i64)
+    }
+
     /// Goes on after an error of the device. `Ok(true)`: its buffer had run over or dry.
     pub fn recover(&self, error: alsa::Error) -> Result<bool, String> {
         match error.errno().abs() {

@@ -55,10 +55,8 @@ impl Names {
             .filter(|ip| is_private(*ip))
             .chain(loopback)
             .collect();
-        for list in [&mut hosts] {
-            list.sort();
-            list.dedup();
-        }
+        hosts.sort();
+        hosts.dedup();
         addresses.sort();
         addresses.dedup();
         addresses.truncate(MAX_ADDRESSES);

@@ -277,7 +277,7 @@ async fn whip_over_tls() {
     let (trusted, foreign) = ports.split_once(' ').unwrap();
     for (port, state, words) in [
         (trusted, OutputState::Failed, "refuses the key (401)"),
-        (foreign, OutputState::Retrying, "no secure connection"),
+        (foreign, OutputState::Retrying, "invalid peer certificate"),
     ] {
         let spec = whip(port, format!("https://127.0.0.1:{port}/whip"), Some(KEY));
         show.studio.start_output(spec).unwrap();

@@ -46,8 +46,15 @@ pub struct HostArgs {
         required_unless_present = "code"
     )]
     pub password: Option<String>,
-    /// Pairs with the code that the box shows, instead of a user name; --url is then its web origin
-    #[arg(long, value_name = "CODE", conflicts_with = "user")]
+    /// Pairs with the code that the box shows, instead of a user name; --url is then its web origin. Everybody on this
+    /// machine can read a command line: where others work too, prefer the variable
+    #[arg(
+        long,
+        env = "DAIS_CODE",
+        hide_env_values = true,
+        value_name = "CODE",
+        conflicts_with = "user"
+    )]
     pub code: Option<String>,
     /// The box's id; asked from the broker if left out
     #[arg(long = "box", value_name = "ID", env = "DAIS_BOX")]

@@ -68,6 +68,8 @@ impl Signal {
 const ENOLINK: i32 = 67;
 const ENOLCK: i32 = 37;
 const ERANGE: i32 = 34;
+/// What every call gets once the device is gone.
+const ENODEV: i32 = 19;
 
 const NO_SIGNAL: u32 = sys::V4L2_IN_ST_NO_POWER | sys::V4L2_IN_ST_NO_SIGNAL;
 const NO_SYNC: u32 = sys::V4L2_IN_ST_NO_H_LOCK
@@ -160,8 +162,16 @@ impl Watch {
 
     /// Takes some milliseconds at most; changes nothing. `None` where the device is gone.
     pub fn look(&self) -> Option<Look> {
-        let Ok(input) = self.card.input() else {
-            return None;
+        let input = match self.card.input() {
+            Ok(input) => input,
+            Err(error) if error.raw_os_error() == Some(ENODEV) => return None,
+            // A driver that knows no inputs says nothing of the signal.
+            Err(_) => {
+                return Some(Look {
+                    signal: Signal::Ok,
+                    changed: false,
+                });
+            }
         };
         let signal = self.signal(&input);
         let changed = signal == Signal::Ok
@@ -185,6 +195,7 @@ impl Watch {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
 
@@ -214,6 +225,18 @@ mod tests {
                 "{power:?} {status:x} {query:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_driver_that_knows_no_inputs_is_no_lost_signal() {
+        // It refuses every request of V4L2, as such a driver refuses those of inputs.
+        let watch = Watch::open(Path::new("/dev/null")).expect("it can be opened");
+        assert_eq!(watch.prepare(), Signal::Ok);
+        let quiet = Look {
+            signal: Signal::Ok,
+            changed: false,
+        };
+        assert_eq!(watch.look(), Some(quiet));
     }
 
     #[test]

@@ -57,7 +57,6 @@ fields "$user"
 kill -INT $guest
 wait $guest || { say "the guest ended with an error"; tail -n 5 guest.log; exit 1; }
 flash
-crash
 stop_box
 cp "$file" programme.mkv
 say "recorded $(stat -c %s programme.mkv) bytes"

@@ -49,6 +49,16 @@ pub(crate) fn chain(
     gst::Element::link_many(elements).map_err(|e| StudioError::pipeline(which, e))
 }
 
+/// For a pipeline's bus: tells all its elements the latency when it changes. webrtcbin adds its transports late; untold, rtpsession
+/// (1.26) makes no sender reports.
+pub(crate) fn tell_latency(pipeline: &gst::glib::WeakRef<gst::Pipeline>, message: &gst::Message) {
+    if matches!(message.view(), gst::MessageView::Latency(_))
+        && let Some(pipeline) = pipeline.upgrade()
+    {
+        pipeline.call_async(|pipeline| drop(pipeline.recalculate_latency()));
+    }
+}
+
 /// The first error that the pipeline has posted and nobody has read.
 pub(crate) fn posted_error(pipeline: &gst::Pipeline) -> Option<gst::glib::Error> {
     let message = pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;

@@ -19,7 +19,7 @@ pub(crate) mod peer;
 mod returns;
 mod sdp;
 pub(crate) mod sending;
-mod stats;
+pub(crate) mod stats;
 mod vitals;
 mod watch;
 

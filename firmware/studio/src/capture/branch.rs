@@ -15,10 +15,7 @@ pub(super) fn chain(
     pipeline: &gst::Pipeline,
     elements: Vec<gst::Element>,
 ) -> Result<(), StudioError> {
-    pipeline
-        .add_many(&elements)
-        .map_err(|e| StudioError::pipeline("capture", e))?;
-    gst::Element::link_many(&elements).map_err(|e| StudioError::pipeline("capture", e))
+    crate::element::chain(pipeline, "capture", &elements.iter().collect::<Vec<_>>())
 }
 
 pub(super) fn file(pipeline: &gst::Pipeline, path: &Path) -> Result<gst::Element, StudioError> {

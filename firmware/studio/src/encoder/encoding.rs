@@ -11,7 +11,7 @@ use gst::prelude::*;
 
 use super::sound::Codec;
 use super::{Rung, VideoShape, raw_video_caps};
-use crate::element::{make, posted_error};
+use crate::element::{chain, make, posted_error};
 use crate::error::StudioError;
 use crate::rt;
 use crate::time::StudioTime;
@@ -156,10 +156,7 @@ impl Encoding {
         let mut elements: Vec<gst::Element> = vec![parts.appsrc.clone().upcast()];
         elements.extend(parts.chain);
         elements.push(appsink.upcast());
-        pipeline
-            .add_many(&elements)
-            .map_err(|e| StudioError::pipeline(which, e))?;
-        gst::Element::link_many(&elements).map_err(|e| StudioError::pipeline(which, e))?;
+        chain(&pipeline, which, &elements.iter().collect::<Vec<_>>())?;
         let encoding = Encoding {
             pipeline,
             appsrc: parts.appsrc,
@@ -186,7 +183,7 @@ impl Encoding {
         let (appsrc, encoder) = (appsrc(&raw_sound_caps()), make("fakesink")?);
         let pipeline = gst::Pipeline::new();
         time.adopt(&pipeline);
-        crate::element::chain(&pipeline, "test", &[appsrc.upcast_ref(), &encoder])?;
+        chain(&pipeline, "test", &[appsrc.upcast_ref(), &encoder])?;
         let _ = pipeline.set_state(gst::State::Playing);
         Ok(Encoding {
             pipeline,

@@ -11,12 +11,13 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
 use super::intake::Intake;
+use super::report::Counts;
 use crate::api::{Event, OutputState, RecordStatus};
 use crate::element::{chain, make, posted_error};
 use crate::error::StudioError;
@@ -35,12 +36,6 @@ pub(crate) struct Recording {
     pub stop: Arc<AtomicBool>,
     pub counts: Arc<Counts>,
     pub thread: std::thread::JoinHandle<()>,
-}
-
-#[derive(Default)]
-pub(crate) struct Counts {
-    pub bytes: AtomicU64,
-    pub dropped: AtomicU64,
 }
 
 impl Recording {

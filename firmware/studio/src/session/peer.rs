@@ -14,6 +14,7 @@ use gst_webrtc::{
 };
 
 use crate::api::{Event, IceCandidate, SessionKind, Source};
+use crate::element::tell_latency;
 use crate::error::{MediaError, StudioError};
 use crate::slot::Slot;
 use crate::studio::Shared;
@@ -122,12 +123,7 @@ impl Peer {
         if let Some(bus) = self.pipeline.bus() {
             let (vitals, pipeline) = (Arc::downgrade(&self.vitals), self.pipeline.downgrade());
             bus.set_sync_handler(move |_, message| {
-                // webrtcbin adds its transports late. Untold, rtpsession (1.26) makes no sender reports.
-                if matches!(message.view(), gst::MessageView::Latency(_))
-                    && let Some(pipeline) = pipeline.upgrade()
-                {
-                    pipeline.call_async(|pipeline| drop(pipeline.recalculate_latency()));
-                }
+                tell_latency(&pipeline, message);
                 if let gst::MessageView::Error(error) = message.view()
                     && let Some(vitals) = vitals.upgrade()
                 {

@@ -68,19 +68,20 @@ pub(super) fn of(peer: &Peer) -> SessionHealth {
     health
 }
 
-/// What the RTP session knows: it counts by stream, ours and theirs.
-fn from_rtp(peer: &Peer, health: &mut SessionHealth) -> Option<()> {
-    let rtpbin = peer.webrtc.downcast_ref::<gst::Bin>()?.by_name("rtpbin")?;
+/// What the RTP session of a peer connection knows: it counts by stream, ours (`internal`) and theirs.
+pub(crate) fn rtp_sources(webrtc: &gst::Element) -> Option<Vec<gst::Structure>> {
+    let rtpbin = webrtc.downcast_ref::<gst::Bin>()?.by_name("rtpbin")?;
     let session =
         rtpbin.emit_by_name::<Option<gst::glib::Object>>("get-internal-session", &[&0u32])?;
     let stats = session.property::<gst::Structure>("stats");
     #[allow(deprecated)] // GValueArray: what rtpsession gives
     let sources = stats.get::<gst::glib::ValueArray>("source-stats").ok()?;
+    Some(sources.iter().filter_map(|v| v.get().ok()).collect())
+}
+
+fn from_rtp(peer: &Peer, health: &mut SessionHealth) -> Option<()> {
     let (mut lost, mut received) = (0i64, 0u64);
-    for source in sources
-        .iter()
-        .filter_map(|v| v.get::<gst::Structure>().ok())
-    {
+    for source in rtp_sources(&peer.webrtc)? {
         if source.get::<bool>("internal").unwrap_or(false) {
             health.bytes_sent += source.get::<u64>("octets-sent").unwrap_or(0);
         } else {

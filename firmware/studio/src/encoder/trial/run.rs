@@ -77,10 +77,9 @@ pub(super) struct Trial {
 
 /// Five frames of grey.
 pub(super) fn grey(
-    shape: &VideoShape,
+    _: &VideoShape,
     info: &gst_video::VideoInfo,
 ) -> (Option<Pictures>, Vec<gst::Buffer>) {
-    let _ = shape;
     (
         None,
         vec![gst::Buffer::from_slice(vec![128u8; info.size()])],

@@ -11,7 +11,7 @@ use gst_webrtc::{
 
 use super::door::Refusal;
 use super::link::IceServers;
-use crate::element::{make, posted_error};
+use crate::element::{make, posted_error, tell_latency};
 use crate::error::StudioError;
 use crate::feed::Subscription;
 use crate::output::report::{LOOK, Report};
@@ -19,6 +19,7 @@ use crate::session::answer::Answer;
 use crate::session::peer::{
     AUDIO_LINE, VIDEO_LINE, certificate_fits, create_offer, give_answer, webrtcbin,
 };
+use crate::session::stats::rtp_sources;
 use crate::session::{ice, sending};
 
 /// webrtcbin offers and takes an answer within 10 ms; on a machine that is overloaded, seconds.
@@ -95,12 +96,7 @@ impl Peer {
         if let Some(bus) = self.pipeline.bus() {
             let pipeline = self.pipeline.downgrade();
             bus.set_sync_handler(move |_, message| {
-                // webrtcbin adds its transports late. Untold, rtpsession (1.26) makes no sender reports.
-                if matches!(message.view(), gst::MessageView::Latency(_))
-                    && let Some(pipeline) = pipeline.upgrade()
-                {
-                    pipeline.call_async(|pipeline| drop(pipeline.recalculate_latency()));
-                }
+                tell_latency(&pipeline, message);
                 gst::BusSyncReply::Pass
             });
         }
@@ -326,21 +322,7 @@ impl Peer {
             sent_bytes: 0,
             received: 0,
         };
-        self.add_up(&mut flow);
-        flow
-    }
-
-    fn add_up(&self, flow: &mut Flow) -> Option<()> {
-        let rtpbin = self.webrtc.downcast_ref::<gst::Bin>()?.by_name("rtpbin")?;
-        let session =
-            rtpbin.emit_by_name::<Option<gst::glib::Object>>("get-internal-session", &[&0u32])?;
-        let stats = session.property::<gst::Structure>("stats");
-        #[allow(deprecated)] // GValueArray: what rtpsession gives
-        let sources = stats.get::<gst::glib::ValueArray>("source-stats").ok()?;
-        for source in sources
-            .iter()
-            .filter_map(|v| v.get::<gst::Structure>().ok())
-        {
+        for source in rtp_sources(&self.webrtc).unwrap_or_default() {
             if source.get::<bool>("internal").unwrap_or(false) {
                 flow.sent_bytes += source.get::<u64>("octets-sent").unwrap_or(0);
             }
@@ -349,7 +331,7 @@ impl Peer {
                 flow.received = flow.received.wrapping_add(u64::from(highest));
             }
         }
-        Some(())
+        flow
     }
 }
 

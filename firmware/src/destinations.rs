@@ -44,6 +44,19 @@ struct Destination {
     error: Option<String>,
 }
 
+impl Destination {
+    fn waiting(kept: Kept, now: u64) -> Self {
+        Self {
+            kept,
+            state: OutputState::Connecting,
+            since: now,
+            kbps: 0,
+            dropped: 0,
+            error: None,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Recorder {
     wanted: bool,
@@ -98,14 +111,6 @@ impl Destinations {
             recording,
             next,
         } = store.load()?.unwrap_or_default();
-        let waiting = |kept| Destination {
-            kept,
-            state: OutputState::Connecting,
-            since: now,
-            kbps: 0,
-            dropped: 0,
-            error: None,
-        };
         Ok(Self {
             plane,
             store,
@@ -113,7 +118,7 @@ impl Destinations {
             max_outputs,
             outputs: outputs
                 .into_iter()
-                .map(|(id, kept)| (id, waiting(kept)))
+                .map(|(id, kept)| (id, Destination::waiting(kept, now)))
                 .collect(),
             record: Recorder::default(),
             resume: recording,
@@ -189,17 +194,7 @@ impl Destinations {
 
     fn run(&mut self, id: Token, kept: Kept, now: u64) -> Result<(), RpcError> {
         self.launch(&id, &kept)?;
-        self.outputs.insert(
-            id,
-            Destination {
-                kept,
-                state: OutputState::Connecting,
-                since: now,
-                kbps: 0,
-                dropped: 0,
-                error: None,
-            },
-        );
+        self.outputs.insert(id, Destination::waiting(kept, now));
         Ok(())
     }
 

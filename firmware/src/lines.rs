@@ -5,10 +5,12 @@
 //! that is replaced by renaming costs 66 kB. (Sectors written to a loop device, blocks of 4 KiB, a sync each.) So the file
 //! is begun with blank lines behind its first, and begun anew when they are used up.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+use crate::store;
 
 /// Blank lines at the start: some 200 changes of a room, or 800 joins.
 const BLANK: usize = 256 << 10;
@@ -37,23 +39,11 @@ impl Lines {
 
     /// Begins the file anew with this line. A power cut leaves the old file or the new one.
     pub fn begin(path: &Path, first: &[u8]) -> io::Result<Self> {
-        let beside = path.with_extension("new");
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&beside)?;
         let mut text = Vec::with_capacity(first.len() + 1 + BLANK);
         text.extend_from_slice(first);
         text.resize(first.len() + 1 + BLANK, b'\n');
-        file.write_all(&text)?;
-        file.sync_data()?;
-        fs::rename(&beside, path)?;
-        // The name itself is on the disk only when its folder is.
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_data()?;
         Ok(Self {
-            file,
+            file: store::replace(path, &text)?,
             at: first.len() as u64 + 1,
             end: text.len() as u64,
         })

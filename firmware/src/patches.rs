@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::lines::Lines;
-use crate::store::StoreError;
+use crate::store::{StoreError, set_aside};
 
 /// One value, in a file that only the box may read.
 pub struct Patches {
@@ -26,33 +26,19 @@ impl Patches {
     /// The value of before; `None` if there is none yet. What a power cut tore is left out; a file whose first line does
     /// not parse is set aside as `NAME.bad`, because a box that does not start helps nobody.
     pub fn load<T: DeserializeOwned>(&self) -> Result<Option<T>, StoreError> {
-        let lines = Lines::read(&self.path).map_err(|source| StoreError::Read {
-            path: self.path.clone(),
-            source,
-        })?;
+        let lines = Lines::read(&self.path).map_err(StoreError::read(&self.path))?;
         let Some((first, changes)) = lines.split_first() else {
             return Ok(None);
         };
         match fold(first, changes).and_then(serde_json::from_value) {
             Ok(value) => Ok(Some(value)),
-            Err(error) => {
-                let aside = self.path.with_extension("bad");
-                tracing::error!(file = %self.path.display(), %error, "this file does not parse; it is set aside as {} and the box starts without it", aside.display());
-                std::fs::rename(&self.path, &aside).map_err(|source| StoreError::Write {
-                    path: aside,
-                    source,
-                })?;
-                Ok(None)
-            }
+            Err(error) => set_aside(&self.path, &error.to_string()).map(|()| None),
         }
     }
 
     /// Returns when the value is on the disk.
     pub fn save<T: Serialize>(&mut self, value: &T) -> Result<(), StoreError> {
-        self.try_save(value).map_err(|source| StoreError::Write {
-            path: self.path.clone(),
-            source,
-        })
+        self.try_save(value).map_err(StoreError::write(&self.path))
     }
 
     fn try_save<T: Serialize>(&mut self, value: &T) -> std::io::Result<()> {

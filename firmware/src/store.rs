@@ -24,6 +24,18 @@ pub enum StoreError {
     Read { path: PathBuf, source: io::Error },
 }
 
+impl StoreError {
+    pub fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        |source| Self::Write { path, source }
+    }
+
+    pub fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        |source| Self::Read { path, source }
+    }
+}
+
 impl Store {
     pub fn new(folder: &Path, name: &str) -> Self {
         Self {
@@ -37,41 +49,34 @@ impl Store {
         let bytes = match fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => {
-                return Err(StoreError::Read {
-                    path: self.path.clone(),
-                    source,
-                });
-            }
+            Err(error) => return Err(StoreError::read(&self.path)(error)),
         };
         match serde_json::from_slice(&bytes) {
             Ok(value) => Ok(Some(value)),
-            Err(error) => {
-                let aside = self.path.with_extension("bad");
-                tracing::error!(file = %self.path.display(), %error, "this file does not parse; it is set aside as {} and the box starts without it", aside.display());
-                fs::rename(&self.path, &aside).map_err(|source| StoreError::Write {
-                    path: aside,
-                    source,
-                })?;
-                Ok(None)
-            }
+            Err(error) => set_aside(&self.path, &error.to_string()).map(|()| None),
         }
     }
 
     /// As [`replace`] does.
     pub fn save<T: Serialize>(&self, value: &T) -> Result<(), StoreError> {
-        let written = serde_json::to_vec(value)
+        serde_json::to_vec(value)
             .map_err(io::Error::from)
-            .and_then(|bytes| replace(&self.path, &bytes));
-        written.map_err(|source| StoreError::Write {
-            path: self.path.clone(),
-            source,
-        })
+            .and_then(|bytes| replace(&self.path, &bytes))
+            .map(drop)
+            .map_err(StoreError::write(&self.path))
     }
 }
 
-/// Writes beside the old file, syncs, and puts the new one in its place. Only the box may read it.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Out of the way, as `NAME.bad`, with an error in the log: a box that does not start helps nobody.
+pub fn set_aside(path: &Path, why: &str) -> Result<(), StoreError> {
+    let aside = path.with_extension("bad");
+    tracing::error!(file = %path.display(), error = why, "this file does not parse; it is set aside as {} and the box starts without it", aside.display());
+    fs::rename(path, &aside).map_err(StoreError::write(&aside))
+}
+
+/// Writes beside the old file, syncs, and puts the new one in its place. Only the box may read it. The new file is
+/// returned, open for writing.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let beside = path.with_extension("new");
     // One that was left by a power cut may have been made with other rights.
     match fs::remove_file(&beside) {
@@ -87,7 +92,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_data()?;
     fs::rename(&beside, path)?;
     // The name itself is on the disk only when its folder is.
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_data()
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_data()?;
+    Ok(file)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub use names::is_private;
 use validity::Window;
 pub use validity::known;
 
-use crate::store;
+use crate::store::{self, StoreError};
 
 /// How often addresses, the clock and the studio's own files are looked at: a phone that follows the box to a new address
 /// waits no longer than this.
@@ -33,18 +33,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("{path} cannot be read: {source}.")]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error(
-        "{path} cannot be written: {source}. Check the free space and the rights of that folder."
-    )]
-    Write {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error("The box could not make a certificate: {0}.")]
     Make(#[from] rcgen::Error),
     #[error("The box could not use its certificate: {0}.")]
@@ -101,17 +91,13 @@ impl Certificates {
         names: Names,
     ) -> Result<(Self, Tls), TlsError> {
         let folder = data.join("tls");
-        let cannot = |path: &Path| {
-            let path = path.to_owned();
-            move |source| TlsError::Write { path, source }
-        };
-        std::fs::create_dir_all(&folder).map_err(cannot(&folder))?;
+        std::fs::create_dir_all(&folder).map_err(StoreError::write(&folder))?;
         let authority = Authority::open(&folder, box_id.as_str(), &names)?;
         // For programs on this machine: `dais guest --ca`.
         let root_file = folder.join("ca.pem");
         if std::fs::read_to_string(&root_file).ok().as_ref() != Some(&authority.root().pem) {
             store::replace(&root_file, authority.root().pem.as_bytes())
-                .map_err(cannot(&root_file))?;
+                .map_err(StoreError::write(&root_file))?;
         }
         let kept = std::fs::read_to_string(folder.join("server.pem"))
             .ok()
@@ -160,7 +146,7 @@ impl Certificates {
     }
 
     fn look(&mut self, now: SystemTime, names: &Names) {
-        let wanted = names.clone().within(&self.authority.zones());
+        let wanted = names.clone().within(self.authority.zones());
         if !self.leaf.names.cover(&wanted) || !self.leaf.window.serves(now) {
             match issue(&self.authority, &self.folder, names, now) {
                 Ok(leaf) => {
@@ -232,8 +218,7 @@ fn issue(
 ) -> Result<Leaf, TlsError> {
     let leaf = authority.issue(names, Window::at(now))?;
     let path = folder.join("server.pem");
-    store::replace(&path, leaf.secret_pem().as_bytes())
-        .map_err(|source| TlsError::Write { path, source })?;
+    store::replace(&path, leaf.secret_pem().as_bytes()).map_err(StoreError::write(&path))?;
     tracing::info!(hosts = ?leaf.names.hosts, addresses = ?leaf.names.addresses, "made a server certificate");
     Ok(leaf)
 }

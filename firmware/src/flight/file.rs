@@ -6,9 +6,8 @@
 //! The first line is a header: when, why, by which version.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,6 +18,7 @@ use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::BootTime;
+use crate::store;
 
 /// Files that stay: the newest of them, and what led to it.
 const KEPT: usize = 8;
@@ -131,27 +131,18 @@ impl Folder {
         let mut numbers = self.numbers();
         let number = numbers.last().map_or(1, |last| last + 1);
         let path = self.file(number);
-        let beside = self.path.join("new");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&beside)?;
-        let mut packed = GzEncoder::new(file, Compression::fast());
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
         serde_json::to_writer(&mut packed, header)?;
         for line in lines {
             packed.write_all(b"\n")?;
             packed.write_all(line.as_bytes())?;
         }
         packed.write_all(b"\n")?;
-        packed.finish()?.sync_all()?;
-        fs::rename(&beside, &path)?;
+        store::replace(&path, &packed.finish()?)?;
         numbers.push(number);
         for old in numbers.iter().rev().skip(KEPT) {
             let _ = fs::remove_file(self.file(*old));
         }
-        File::open(&self.path)?.sync_data()?;
         Ok(path)
     }
 

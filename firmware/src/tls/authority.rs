@@ -9,7 +9,7 @@
 //! A thief of the box's key can pose as a box in a local network to phones that trust this one, and as nothing else: every
 //! client checks the constraints of an issuer, while some do not check those of a root. That is why there are two.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rcgen::{
@@ -26,7 +26,7 @@ use super::TlsError;
 use super::leaf::Leaf;
 use super::names::{self, Names};
 use super::validity::Window;
-use crate::store;
+use crate::store::{self, StoreError};
 
 /// Before any phone's clock, and the last year that the shorter of the two forms of dates can say (RFC 5280, 4.1.2.5).
 /// A root that ended earlier would have to be installed anew on each phone.
@@ -40,6 +40,8 @@ pub struct Authority {
     issuer: CertificateDer<'static>,
     issuer_pem: String,
     key: KeyPair,
+    /// The names of hosts that the issuer may vouch for, with all below them.
+    zones: Vec<String>,
 }
 
 /// What everybody may see of it.
@@ -65,17 +67,17 @@ impl Authority {
         match std::fs::read(&path) {
             Ok(bytes) => match Self::parse(&String::from_utf8_lossy(&bytes)) {
                 Some(authority) => return Ok(authority),
-                None => set_aside(&path)?,
+                None => {
+                    store::set_aside(&path, "it holds no authority, its issuer and their key")?;
+                    tracing::error!("each phone must be made to trust this box anew");
+                }
             },
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(TlsError::Read { path, source }),
+            Err(error) => return Err(StoreError::read(&path)(error).into()),
         }
         let pem = Self::make(box_id, names)?;
         let authority = Self::parse(&pem).ok_or(TlsError::Unreadable)?;
-        store::replace(&path, pem.as_bytes()).map_err(|source| TlsError::Write {
-            path: path.clone(),
-            source,
-        })?;
+        store::replace(&path, pem.as_bytes()).map_err(StoreError::write(&path))?;
         tracing::info!("made this box's certificate authority");
         Ok(authority)
     }
@@ -93,6 +95,7 @@ impl Authority {
                 der: root,
                 pem: root_pem.trim().to_owned() + "\n",
             },
+            zones: zones(&issuer)?,
             issuer,
             issuer_pem: issuer_pem.trim().to_owned() + "\n",
             key: KeyPair::try_from(&key).ok()?,
@@ -141,7 +144,7 @@ impl Authority {
 
     /// A server certificate with a key of its own.
     pub fn issue(&self, names: &Names, window: Window) -> Result<Leaf, TlsError> {
-        let names = names.clone().within(&self.zones());
+        let names = names.clone().within(&self.zones);
         let mut params = CertificateParams::new(names.hosts.clone())?;
         let addresses = names.addresses.iter().map(|ip| SanType::IpAddress(*ip));
         params.subject_alt_names.extend(addresses);
@@ -159,24 +162,20 @@ impl Authority {
         Leaf::parse(&pem).ok_or(TlsError::Unreadable)
     }
 
-    /// The names of hosts that the issuer may vouch for, with all below them.
-    pub fn zones(&self) -> Vec<String> {
-        let Ok((_, issuer)) = X509Certificate::from_der(&self.issuer) else {
-            return Vec::new();
-        };
-        let permitted = issuer
-            .name_constraints()
-            .ok()
-            .flatten()
-            .and_then(|constraints| constraints.value.permitted_subtrees.clone());
-        let zones = permitted.into_iter().flatten();
-        zones
-            .filter_map(|zone| match zone.base {
-                GeneralName::DNSName(name) => Some(name.to_owned()),
-                _ => None,
-            })
-            .collect()
+    pub fn zones(&self) -> &[String] {
+        &self.zones
     }
+}
+
+fn zones(issuer: &[u8]) -> Option<Vec<String>> {
+    let (_, issuer) = X509Certificate::from_der(issuer).ok()?;
+    let constraints = issuer.name_constraints().ok()??;
+    let permitted = constraints.value.permitted_subtrees.iter().flatten();
+    let zones = permitted.filter_map(|zone| match zone.base {
+        GeneralName::DNSName(name) => Some(name.to_owned()),
+        _ => None,
+    });
+    Some(zones.collect())
 }
 
 fn called(name: &str) -> DistinguishedName {
@@ -184,13 +183,4 @@ fn called(name: &str) -> DistinguishedName {
     distinguished.push(DnType::CommonName, name);
     distinguished.push(DnType::OrganizationName, "Dais");
     distinguished
-}
-
-fn set_aside(path: &PathBuf) -> Result<(), TlsError> {
-    let aside = path.with_extension("bad");
-    tracing::error!(file = %path.display(), "this file does not parse; it is set aside as {}, and the box makes a new authority, which each phone must be made to trust anew", aside.display());
-    std::fs::rename(path, &aside).map_err(|source| TlsError::Write {
-        path: aside,
-        source,
-    })
 }

@@ -102,13 +102,7 @@ async fn rtmp_arrives_and_comes_back_after_the_server_was_killed() {
         Err(StudioError::OutputExists { .. })
     ));
     show.until_output("tube", OutputState::Live).await;
-    let kbps = show
-        .until("a bit rate is told", |e| match e {
-            Event::Output(o) if o.state == OutputState::Live && o.kbps > 0 => Some(o.kbps),
-            _ => None,
-        })
-        .await;
-    assert!((10..5000).contains(&kbps), "{kbps} kbit/s");
+    show.until_it_flows().await;
     drop(server);
     let error = show
         .until("it retries", |e| match e {
@@ -173,17 +167,7 @@ async fn a_stream_goes_on_when_the_encoder_is_left_for_another() {
     // One connection, and all that came is a picture: the first encoder's headers and the second's.
     let files = received(dir.path());
     assert_eq!(files.len(), 1, "{files:?}");
-    let out = Command::new("ffmpeg")
-        .args(["-v", "error", "-xerror", "-i"])
-        .arg(&files[0])
-        .args(["-map", "0:v", "-f", "null", "-"])
-        .output()
-        .expect("ffmpeg runs: install ffmpeg");
-    let complaints = String::from_utf8_lossy(&out.stderr);
-    assert!(
-        out.status.success() && complaints.is_empty(),
-        "{complaints}"
-    );
+    plays(&files[0]);
     let video = packets(&files[0], "v");
     assert!(video.windows(2).all(|pair| pair[1] > pair[0]), "{video:?}");
     assert!(video.len() > 45, "{} packets", video.len());

@@ -1,6 +1,7 @@
 //! Sessions against real peers over loopback, each peer a process.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod child;
 mod session_peer;
 
 use std::time::{Duration, Instant};
@@ -63,6 +64,27 @@ async fn a_guest_with_vp8_is_decoded_and_gets_the_return() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_whose_fragments_never_end_takes_nobody_down() {
+    let mut b = start();
+    let setup = Setup {
+        endless: true,
+        ..Setup::default()
+    };
+    let offer = b.offer("s1", GUEST).await;
+    let mut peer = PeerProcess::start(&setup, &offer);
+    let started = Instant::now();
+    while b.health("s1")["sound_packets"].as_u64() < Some(100) {
+        assert!(started.elapsed() < PATIENCE, "{:#}", b.health("s1"));
+        b.carry("s1", &mut peer, |seen| seen.is_err()).await;
+    }
+    let mut other = b.join("s2", GUEST, &Setup::default()).await;
+    b.carry("s2", &mut other, |seen| {
+        seen.is_err_and(|m| m["pictures"].as_u64() > Some(5))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guest_without_camera_is_alive_by_sound_and_sees_the_programme() {
     let mut b = start();
     let mut peer = b
@@ -116,7 +138,7 @@ async fn watchers_past_the_limit_are_refused_and_guests_are_not() {
 
 async fn answer_of(peer: &mut PeerProcess) -> String {
     loop {
-        let message = tokio::time::timeout(PATIENCE, peer.messages.recv())
+        let message = tokio::time::timeout(PATIENCE, peer.0.messages.recv())
             .await
             .unwrap()
             .expect("the peer lives");
@@ -272,7 +294,7 @@ async fn a_certificate_that_the_answer_did_not_name_is_never_on_air() {
 async fn a_guest_that_dies_without_a_word_is_lost_then_failed() {
     let mut b = start();
     let mut peer = b.join("s1", GUEST, &Setup::default()).await;
-    peer.kill();
+    peer.0.kill();
     let died = Instant::now();
     let mut lost = None;
     loop {
@@ -368,6 +390,7 @@ async fn a_picture_that_is_too_large_ends_the_session_in_vp8_too() {
             width: 2560,
             height: 1440,
             fps: 5,
+            ..Setup::default()
         },
         "2560x1440",
     )

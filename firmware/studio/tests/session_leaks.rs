@@ -1,6 +1,7 @@
 //! What sessions leave behind: alone in its program, for it counts the threads and descriptors of the whole process.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod child;
 mod session_peer;
 
 use std::time::{Duration, Instant};

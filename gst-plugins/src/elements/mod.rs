@@ -2,6 +2,7 @@
 
 mod filter;
 pub mod mixminus;
+pub mod packets;
 pub mod read;
 mod samples;
 pub mod stamp;

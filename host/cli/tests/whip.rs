@@ -1,6 +1,8 @@
 //! A destination by WHIP, started by a console on a whole box.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../../../firmware/studio/tests/child/mod.rs"]
+mod child;
 mod house;
 #[path = "../../../firmware/studio/tests/whip_server/mod.rs"]
 mod whip_server;

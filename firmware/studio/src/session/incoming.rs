@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use gst::prelude::*;
+use gstdais::elements::packets::without_header_extensions;
 
 use crate::error::StudioError;
 
@@ -112,6 +113,7 @@ fn join(peer: &Peer, pad: &gst::Pad, chain: &[&gst::Element]) -> Result<(), Stud
     let Some(sink) = sink else {
         return Err(broken(&"an element has no sink"));
     };
+    without_header_extensions(&sink);
     pad.link(&sink).map_err(|e| broken(&e))?;
     Ok(())
 }

@@ -99,6 +99,17 @@ impl Show {
         .await;
     }
 
+    /// An output says its bit rate, and it can be true.
+    pub async fn until_it_flows(&mut self) {
+        let kbps = self
+            .until("a bit rate is told", |e| match e {
+                Event::Output(o) if o.state == OutputState::Live && o.kbps > 0 => Some(o.kbps),
+                _ => None,
+            })
+            .await;
+        assert!((10..5000).contains(&kbps), "{kbps} kbit/s");
+    }
+
     /// Lets the programme run for so many of its frames.
     pub async fn frames(&self, n: u64) {
         let until = self.studio.health().frames + n;
@@ -392,5 +403,20 @@ pub fn assert_colour(got: [u8; 3], want: [u8; 3]) {
     assert!(
         got.iter().zip(want).all(|(g, w)| g.abs_diff(w) <= 6),
         "{got:?} is not {want:?}"
+    );
+}
+
+/// Plays it as players do, and hears no complaint.
+pub fn plays(path: &Path) {
+    let out = Command::new("ffmpeg")
+        .args(["-v", "error", "-xerror", "-i"])
+        .arg(path)
+        .args(["-map", "0", "-f", "null", "-"])
+        .output()
+        .expect("ffmpeg runs: install ffmpeg");
+    let complaints = String::from_utf8_lossy(&out.stderr);
+    assert!(
+        out.status.success() && complaints.is_empty(),
+        "{complaints}"
     );
 }

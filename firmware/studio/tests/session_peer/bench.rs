@@ -76,14 +76,14 @@ impl Bench {
                     let event = event.unwrap();
                     match &event {
                         Event::Candidate { session, candidate: Some(c) } if session == id => {
-                            peer.say(&json!({ "candidate": c.candidate }));
+                            peer.0.tell(&json!({ "candidate": c.candidate }));
                         }
                         _ => {}
                     }
                     if done(Ok(&event)) { return }
                     if let Event::Failed { session, reason } = &event { panic!("{session} failed: {reason}") }
                 }
-                message = peer.messages.recv() => {
+                message = peer.0.messages.recv() => {
                     let message = message.expect("the peer lives");
                     if let Some(sdp) = message["answer"].as_str() {
                         self.studio.answer(id, sdp).await.unwrap();

@@ -1,11 +1,9 @@
-//! The other side of a session, in a process of its own: it can be killed, frozen and counted without touching the box.
-//! The test program starts itself again as `peer_process`; both speak JSON, a line a message.
+//! The other side of a session, in a process of its own: the test `peer_process`.
 #![allow(dead_code)] // each of the test programs uses a part
 
 pub mod bench;
 
-use std::io::{BufRead, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -17,8 +15,7 @@ use gst_webrtc::{
 };
 use serde_json::{Value, json};
 
-/// Marks our lines among those of the test harness.
-const MARK: &str = "peer> ";
+use crate::child::{Child, say};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Codec {
@@ -32,6 +29,8 @@ pub struct Setup {
     pub width: i32,
     pub height: i32,
     pub fps: i32,
+    /// No fragmented unit of H.264 says that it ends, as when the wrong packets are lost.
+    pub endless: bool,
 }
 
 impl Default for Setup {
@@ -41,87 +40,33 @@ impl Default for Setup {
             width: 320,
             height: 240,
             fps: 15,
+            endless: false,
         }
     }
 }
 
-/// A peer process as the test sees it. Killed when dropped.
-pub struct PeerProcess {
-    child: Child,
-    stdin: ChildStdin,
-    pub messages: tokio::sync::mpsc::UnboundedReceiver<Value>,
-}
+/// A peer process as the test sees it.
+pub struct PeerProcess(pub Child);
 
 impl PeerProcess {
     pub fn start(setup: &Setup, offer: &str) -> PeerProcess {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "peer_process", "--nocapture"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdin = child.stdin.take().unwrap();
-        let stdout = child.stdout.take().unwrap();
-        let (tell, messages) = tokio::sync::mpsc::unbounded_channel();
-        std::thread::spawn(move || {
-            for line in std::io::BufReader::new(stdout)
-                .lines()
-                .map_while(Result::ok)
-            {
-                if let Some((_, message)) = line.split_once(MARK)
-                    && tell.send(serde_json::from_str(message).unwrap()).is_err()
-                {
-                    return;
-                }
-            }
-        });
-        let mut peer = PeerProcess {
-            child,
-            stdin,
-            messages,
-        };
-        peer.say(&json!({
+        let mut child = Child::start("peer_process", &[]);
+        child.tell(&json!({
             "offer": offer, "vp8": setup.codec == Codec::Vp8,
             "width": setup.width, "height": setup.height, "fps": setup.fps,
+            "endless": setup.endless,
         }));
-        peer
-    }
-
-    pub fn say(&mut self, message: &Value) {
-        // A peer that was killed hears nothing.
-        let _ = writeln!(self.stdin, "{message}");
-    }
-
-    pub fn id(&self) -> u32 {
-        self.child.id()
+        PeerProcess(child)
     }
 
     pub fn signal(&self, name: &str) {
         let done = Command::new("kill")
             .arg(format!("-{name}"))
-            .arg(self.child.id().to_string())
+            .arg(self.0.id().to_string())
             .status()
             .unwrap();
         assert!(done.success());
     }
-
-    pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for PeerProcess {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn say(message: &Value) {
-    let mut out = std::io::stdout().lock();
-    // The test is over.
-    let _ = writeln!(out, "\n{MARK}{message}");
-    let _ = out.flush();
 }
 
 /// The life of the process: first line the offer, then candidates, until stdin ends.
@@ -195,6 +140,7 @@ fn answer(setup: &Value) -> (gst::Pipeline, gst::Element, Arc<Counts>) {
             .attributes()
             .any(|a| matches!(a.key(), "sendonly" | "inactive"));
         let vp8 = setup["vp8"] == true;
+        let endless = setup["endless"] == true;
         let name = if kind == "audio" {
             "OPUS"
         } else if vp8 {
@@ -239,6 +185,8 @@ fn answer(setup: &Value) -> (gst::Pipeline, gst::Element, Arc<Counts>) {
             )
         } else {
             let (w, h, fps) = (&setup["width"], &setup["height"], &setup["fps"]);
+            // Small enough that even this picture's keyframes need fragments.
+            let mtu = if endless { 300 } else { 1400 };
             let codec = if vp8 {
                 format!(
                     "vp8enc deadline=1 cpu-used=8 keyframe-max-dist=3000 target-bitrate=400000 ! rtpvp8pay pt={payload} picture-id-mode=15-bit"
@@ -247,7 +195,7 @@ fn answer(setup: &Value) -> (gst::Pipeline, gst::Element, Arc<Counts>) {
                 format!(
                     "x264enc tune=zerolatency speed-preset=ultrafast bitrate=400 key-int-max=3000 threads=1 \
                      ! video/x-h264,profile=constrained-baseline \
-                     ! rtph264pay pt={payload} config-interval=-1 aggregate-mode=zero-latency \
+                     ! rtph264pay pt={payload} mtu={mtu} config-interval=-1 aggregate-mode=zero-latency \
                      ! capssetter join=true replace=false caps=\"application/x-rtp,packetization-mode=(string)1,profile-level-id=(string)42e01f\""
                 )
             };
@@ -259,6 +207,12 @@ fn answer(setup: &Value) -> (gst::Pipeline, gst::Element, Arc<Counts>) {
         let last = chain.by_name("last").unwrap();
         let src = gst::GhostPad::with_target(&last.static_pad("src").unwrap()).unwrap();
         chain.add_pad(&src).unwrap();
+        if endless && name == "H264" {
+            src.add_probe(
+                gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST,
+                never_end,
+            );
+        }
         pipeline.add(&chain).unwrap();
         src.link(&pad).unwrap();
         senders += 1;
@@ -289,6 +243,36 @@ fn answer(setup: &Value) -> (gst::Pipeline, gst::Element, Arc<Counts>) {
     });
     webrtc.emit_by_name::<()>("create-answer", &[&None::<gst::Structure>, &promise]);
     (pipeline, webrtc, counts)
+}
+
+/// Clears the end bit of fragments (RFC 6184, 5.8), and gives each packet a header extension (RFC 8285), as browsers do.
+fn never_end(_: &gst::GhostPad, info: &mut gst::PadProbeInfo) -> gst::PadProbeReturn {
+    let open = |packet: &mut gst::Buffer| {
+        let mut bytes = packet.map_readable().unwrap().to_vec();
+        let start = 12 + 4 * usize::from(bytes[0] & 0x0f);
+        if bytes[start] & 0x1f == 28 {
+            bytes[start + 1] &= !0x40;
+        }
+        bytes[0] |= 0x10;
+        bytes.splice(start..start, [0xbe, 0xde, 0, 1, 0x51, 0, 1, 0]);
+        let mut longer = gst::Buffer::from_mut_slice(bytes);
+        let what = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS;
+        packet
+            .copy_into(longer.make_mut(), what, ..)
+            .expect("a copy");
+        *packet = longer;
+    };
+    match &mut info.data {
+        Some(gst::PadProbeData::Buffer(packet)) => open(packet),
+        Some(gst::PadProbeData::BufferList(packets)) => {
+            packets.make_mut().foreach_mut(|mut packet, _| {
+                open(&mut packet);
+                std::ops::ControlFlow::Continue(Some(packet))
+            });
+        }
+        _ => {}
+    }
+    gst::PadProbeReturn::Ok
 }
 
 fn receive(webrtc: &gst::Element, pipeline: &gst::Pipeline, counts: &Arc<Counts>) {

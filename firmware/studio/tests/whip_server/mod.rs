@@ -1,9 +1,7 @@
-//! A WHIP server with a real receiver, in a process of its own: it can be killed as a server is. The test program starts
-//! itself again as `whip_server_process`; what the server sees and hears comes back as JSON, a line a message.
+//! A WHIP server with a real receiver, in a process of its own, the test `whip_server_process`: it can be killed as a server
+//! is. What the server sees and hears comes back as its messages.
 #![allow(dead_code)] // each of the test programs uses a part
 
-use std::io::{BufRead, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,47 +14,21 @@ use gst::prelude::*;
 use gst_webrtc::{WebRTCICEGatheringState, WebRTCSDPType, WebRTCSessionDescription};
 use serde_json::{Value, json};
 
-/// Marks our lines among those of the test harness.
-const MARK: &str = "whip> ";
+use crate::child::{Child, say};
+
 pub const KEY: &str = "very-secret-key";
 const PATIENCE: Duration = Duration::from_secs(90);
 
 pub struct Server {
-    child: Child,
-    stdin: ChildStdin,
+    pub child: Child,
     pub port: u16,
-    pub messages: tokio::sync::mpsc::UnboundedReceiver<Value>,
 }
 
 impl Server {
     /// On this port, or on any if it is 0.
     pub async fn start(port: u16) -> Server {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "whip_server_process", "--nocapture"])
-            .env("WHIP_PORT", port.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdin = child.stdin.take().unwrap();
-        let stdout = child.stdout.take().unwrap();
-        let (tell, messages) = tokio::sync::mpsc::unbounded_channel();
-        std::thread::spawn(move || {
-            let lines = std::io::BufReader::new(stdout).lines();
-            for line in lines.map_while(Result::ok) {
-                if let Some((_, message)) = line.split_once(MARK)
-                    && tell.send(serde_json::from_str(message).unwrap()).is_err()
-                {
-                    return;
-                }
-            }
-        });
-        let mut server = Server {
-            child,
-            stdin,
-            port: 0,
-            messages,
-        };
+        let child = Child::start("whip_server_process", &[("WHIP_PORT", port.to_string())]);
+        let mut server = Server { child, port: 0 };
         server.port = server
             .until("it listens", |m| m["port"].as_u64())
             .await
@@ -73,7 +45,7 @@ impl Server {
     pub async fn until<T>(&mut self, what: &str, mut pick: impl FnMut(&Value) -> Option<T>) -> T {
         let search = async {
             loop {
-                let message = self.messages.recv().await.expect("the server lives");
+                let message = self.child.messages.recv().await.expect("the server lives");
                 if let Some(found) = pick(&message) {
                     return found;
                 }
@@ -94,27 +66,8 @@ impl Server {
 
     /// Asks the sender for a keyframe, as a server does for a new viewer.
     pub fn ask_for_keyframe(&mut self) {
-        writeln!(self.stdin, "keyframe").unwrap();
+        self.child.tell(&"keyframe");
     }
-
-    /// Without a word to anybody.
-    pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn say(message: &Value) {
-    let mut out = std::io::stdout().lock();
-    // The test is over.
-    let _ = writeln!(out, "\n{MARK}{message}");
-    let _ = out.flush();
 }
 
 type Receiving = Arc<Mutex<Option<Receiver>>>;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use gst::prelude::*;
+use gstdais::elements::packets::without_header_extensions;
 
 use super::peer::{PeerError, PeerEvent, Tell};
 use super::tones::{Heard, Tones};
@@ -125,6 +126,9 @@ pub fn decode(pad: &gst::Pad, ledger: &Arc<Ledger>, tell: &Tell) -> Result<gst::
     else {
         return Err(PeerError::Pipeline("the decoder has no sink".into()));
     };
+    if let Some(sink) = bin.static_pad("sink") {
+        without_header_extensions(&sink);
+    }
     let is_sound = encoding == "OPUS";
     let (ledger, tell) = (ledger.clone(), tell.clone());
     sink.set_callbacks(

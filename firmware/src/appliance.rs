@@ -5,6 +5,7 @@ mod calls;
 mod connections;
 mod hosts;
 mod media;
+mod off_air;
 mod picture;
 mod vitals;
 
@@ -31,6 +32,7 @@ use crate::plane::Plane;
 use crate::reach::Reach;
 use crate::watchdog::Beat;
 use media::Owner;
+use off_air::OffAir;
 use vitals::Vitals;
 
 /// What the appliance is made of.
@@ -77,6 +79,7 @@ pub struct Appliance {
     vitals: Vitals,
     /// Every media session, and whose it is.
     sessions: HashMap<String, Owner>,
+    off_air: OffAir,
     /// What each seated guest was told to send last.
     wants: HashMap<Token, VideoWant>,
     speaking: HashMap<u8, bool>,
@@ -177,6 +180,7 @@ impl Appliance {
             book,
             reach,
             sessions: HashMap::new(),
+            off_air: OffAir::default(),
             wants: HashMap::new(),
             speaking: HashMap::new(),
             shown: 0,
@@ -321,7 +325,11 @@ impl Appliance {
         self.stop_watching(who);
         match caller(who) {
             Some(Caller::Guest(user)) => self.apply(Input::SessionGone { user }, None),
-            _ => Ok(()),
+            Some(Caller::Host(user)) => {
+                self.stop_looking(who);
+                self.apply(Input::HostGone { user }, None)
+            }
+            None => Ok(()),
         }
     }
 
@@ -337,6 +345,7 @@ impl Appliance {
             self.flight.note(Kind::Effect, format!("{effect:?}"));
             self.carry_out(effect, to)?;
         }
+        self.settle_off_air();
         self.show();
         Ok(())
     }
@@ -393,12 +402,25 @@ impl Appliance {
     /// The room knows consoles by id; people know them by name.
     fn with_name(&self, mut notification: Notification) -> Notification {
         if let Notification::MicRequestAnswered { by, by_name, .. } = &mut notification {
-            *by_name = self.book.name_of(&Identity {
-                role: Role::Host,
-                id: by.to_string(),
-            });
+            *by_name = self.name_of_console(by);
         }
         notification
+    }
+
+    fn name_of_console(&self, id: &Id) -> Option<Name> {
+        self.book.name_of(&Identity {
+            role: Role::Host,
+            id: id.to_string(),
+        })
+    }
+
+    /// The retained `pending`.
+    fn pending(&self, now: u64) -> dais_protocol::Pending {
+        let mut pending = self.room.pending(now);
+        if let Some(talkback) = &mut pending.talkback {
+            talkback.by_name = self.name_of_console(&talkback.by);
+        }
+        pending
     }
 
     fn tell_guest(&self, user: &Id, notification: &Notification, rev: u64) {
@@ -429,7 +451,7 @@ impl Appliance {
         }
         self.shown = self.room.rev();
         self.control.publish_room(&self.room.snapshot(now));
-        self.control.publish_pending(&self.room.pending(now));
+        self.control.publish_pending(&self.pending(now));
         self.show_picture();
     }
 
@@ -546,7 +568,8 @@ impl Appliance {
 
     fn every_second(&mut self) -> Result<(), JournalError> {
         let now = self.clock.now_ms();
-        let watchers = self.sessions.values().filter(|owner| !owner.on_air).count();
+        let watchers = self.watchers();
+        self.repeat_attention(now);
         self.beat.tick();
         let studio = self.plane.health();
         let seated: Vec<(Seat, String)> = self
@@ -587,7 +610,7 @@ impl Appliance {
             self.publish_outputs();
         }
         if now % PENDING_EVERY_MS < 1000 {
-            let pending = self.room.pending(now);
+            let pending = self.pending(now);
             if !pending.requests.is_empty() {
                 self.control.publish_pending(&pending);
             }

@@ -149,6 +149,12 @@ impl Plane {
         }
     }
 
+    pub fn set_own_mutes(&self, session: &str, sound: bool, picture: bool) {
+        if let Some(studio) = self.studio() {
+            studio.set_own_mutes(session, sound, picture);
+        }
+    }
+
     pub fn start_output(&self, spec: OutputSpec) -> Result<(), StudioError> {
         self.serving()?.start_output(spec)
     }

@@ -8,6 +8,7 @@
 mod ducking;
 mod input;
 mod levelling;
+mod talkback;
 
 use crate::limiter::{CEILING, DELAY, Limiter};
 use crate::loudness::Loudness;
@@ -16,6 +17,8 @@ use crate::{BLOCK_SAMPLES, Block, RATE};
 pub use ducking::Ducking;
 use input::Input;
 pub use levelling::DEFAULT_TARGET_LUFS;
+pub use talkback::TALKBACK_DUCK_DB;
+use talkback::Talkback;
 
 /// Ten seats and room for media players.
 pub const MAX_INPUTS: usize = 16;
@@ -30,6 +33,15 @@ pub const LATENCY_FRAMES: usize = DELAY;
 
 pub(crate) fn factor(db: f32) -> f32 {
     10.0_f32.powf(db / 20.0)
+}
+
+/// What a broken decoder gives out is no reason to break the ears of the others.
+pub(crate) fn bounded(x: f32) -> f32 {
+    if x.is_finite() {
+        x.clamp(-LOUDEST_INPUT, LOUDEST_INPUT)
+    } else {
+        0.0
+    }
 }
 
 /// A mixer for a fixed number of inputs.
@@ -50,6 +62,7 @@ pub struct MixMinus {
     programme: Limiter,
     programme_meter: Meter,
     returns: Vec<Limiter>,
+    talkbacks: Vec<Talkback>,
 }
 
 impl MixMinus {
@@ -62,6 +75,7 @@ impl MixMinus {
             programme: Limiter::new(),
             programme_meter: Meter::default(),
             returns: (0..inputs).map(|_| Limiter::new()).collect(),
+            talkbacks: (0..inputs).map(|_| Talkback::default()).collect(),
         }
     }
 
@@ -73,16 +87,20 @@ impl MixMinus {
     pub fn add_input(&mut self) -> usize {
         self.inputs.push(Input::new());
         self.returns.push(Limiter::new());
+        self.talkbacks.push(Talkback::default());
         self.inputs.len() - 1
     }
 
     /// Somebody else takes this input: all settings, meters and limiters as new, at once.
     pub fn reset_input(&mut self, input: usize) {
-        if let (Some(input), Some(limiter)) =
-            (self.inputs.get_mut(input), self.returns.get_mut(input))
-        {
-            *input = Input::new();
+        if let (Some(own), Some(limiter), Some(talkback)) = (
+            self.inputs.get_mut(input),
+            self.returns.get_mut(input),
+            self.talkbacks.get_mut(input),
+        ) {
+            *own = Input::new();
             *limiter = Limiter::new();
+            *talkback = Talkback::default();
         }
     }
 
@@ -124,6 +142,15 @@ impl MixMinus {
     pub fn set_ducking(&mut self, input: usize, ducking: Option<Ducking>) {
         if let Some(input) = self.inputs.get_mut(input) {
             input.set_ducking(ducking);
+        }
+    }
+
+    /// What input `from` brings in, whether it is muted or not, goes to the return of input `to` on top of it, and that
+    /// return is lowered meanwhile by [`TALKBACK_DUCK_DB`]; both by ramps of 20 ms. Nobody else hears more or less of
+    /// `from` for it: who shall be heard there alone is muted besides. `None` ends it. Unknown inputs are ignored.
+    pub fn set_talkback(&mut self, to: usize, from: Option<usize>) {
+        if let Some(talkback) = self.talkbacks.get_mut(to) {
+            talkback.set(from);
         }
     }
 
@@ -191,12 +218,15 @@ impl MixMinus {
                 bound += input.meter.block_peak();
             }
         }
-        for ((out, input), limiter) in returns.iter_mut().zip(&self.inputs).zip(&mut self.returns) {
+        let outputs = self.returns.iter_mut().zip(&mut self.talkbacks);
+        for ((out, input), (limiter, talkback)) in returns.iter_mut().zip(&self.inputs).zip(outputs)
+        {
             for ((o, s), x) in out.iter_mut().zip(&sum).zip(&input.block) {
                 *o = s - x;
             }
+            let voice = talkback.apply(out, blocks);
             // Not less the own peak: rounding leaves a last bit of it.
-            limiter.process(out, bound);
+            limiter.process(out, bound + voice);
         }
         self.programme_meter.feed(&sum);
         *programme = sum;

@@ -126,7 +126,15 @@ impl Appliance {
             Call::MediaRestart(p) => self
                 .restart_watching(&to.from, p.session.as_str())
                 .map(|()| json!({})),
-            Call::MediaWatch(p) => self.watch(&to.from, p.on).map(|()| json!({})),
+            Call::MediaWatch(p) => match p.user_id {
+                None => self.watch(&to.from, p.on),
+                Some(user) if to.from.role == Role::Host => self.look(&to.from, &user, p.on),
+                Some(_) => Err(RpcError::bad_param(
+                    "user_id",
+                    "only a host may look at a guest alone",
+                )),
+            }
+            .map(|()| json!({})),
             Call::InviteCreate(p) => match self
                 .book
                 .invite(p.uses.map(Uses::get), p.ttl_s.map(TtlS::get))

@@ -58,6 +58,7 @@ impl Appliance {
         };
         tracing::info!(%who, %by, "unpaired");
         self.stop_watching(&who);
+        self.stop_looking(&who);
         let own = *by == who;
         let broker = self.broker.clone();
         tokio::spawn(async move {

@@ -44,7 +44,7 @@ impl Appliance {
         Ok(())
     }
 
-    fn open_session(
+    pub(super) fn open_session(
         &mut self,
         session: &Token,
         owner: Owner,
@@ -74,10 +74,20 @@ impl Appliance {
     }
 
     pub(super) fn watching(&self, who: &Identity) -> Option<String> {
+        self.watching_sessions()
+            .find(|(_, owner)| owner.who == *who)
+            .map(|(session, _)| session.clone())
+    }
+
+    /// Those who see the programme without being on air.
+    pub(super) fn watchers(&self) -> usize {
+        self.watching_sessions().count()
+    }
+
+    fn watching_sessions(&self) -> impl Iterator<Item = (&String, &Owner)> {
         self.sessions
             .iter()
-            .find(|(_, owner)| !owner.on_air && owner.who == *who)
-            .map(|(session, _)| session.clone())
+            .filter(|(session, owner)| !owner.on_air && self.off_air.shown_by(session).is_none())
     }
 
     pub(super) fn stop_watching(&mut self, who: &Identity) {
@@ -101,7 +111,7 @@ impl Appliance {
                 "You have a seat: its session carries the programme already.",
             ));
         }
-        let watchers = self.sessions.values().filter(|owner| !owner.on_air).count();
+        let watchers = self.watchers();
         if watchers >= self.config.sessions.max_watchers {
             let why = format!(
                 "This box serves {watchers} watchers at most. Larger audiences watch a stream that is fed by an output."
@@ -122,6 +132,9 @@ impl Appliance {
         who: &Identity,
         session: &str,
     ) -> Result<(), RpcError> {
+        if let Some(looked) = self.look_again(who, session) {
+            return looked;
+        }
         if self.watching(who).as_deref() != Some(session) {
             return Err(RpcError::bad_param(
                 "session",
@@ -142,6 +155,7 @@ impl Appliance {
                 Err(_) => Ok(()),
             },
             Some(_) if event == MediaEvent::Failed => {
+                self.look_failed(session);
                 self.close_session(session);
                 Ok(())
             }
@@ -165,6 +179,7 @@ impl Appliance {
             sdp,
             ice_servers: self.config.ice_servers(),
             video,
+            user_id: self.off_air.shown_by(session).cloned(),
         };
         self.control.tell(&owner.who, &offer, self.room.rev());
     }

@@ -91,7 +91,12 @@ impl Appliance {
                 };
             }
         }
-        Scene { seats }
+        let spoken_to = self.room.talkback();
+        let talkback = spoken_to.and_then(|talkback| self.room.session_of(&talkback.user));
+        Scene {
+            seats,
+            talkback: talkback.map(ToString::to_string),
+        }
     }
 
     fn send_wants(&mut self, scene: &Scene) {

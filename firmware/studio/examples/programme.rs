@@ -51,6 +51,7 @@ fn scene(guests: u32, width: u32, height: u32) -> Scene {
         }
     });
     Scene {
+        talkback: None,
         seats: seats.collect(),
     }
 }

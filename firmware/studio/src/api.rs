@@ -61,14 +61,19 @@ pub struct SceneSeat {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scene {
     pub seats: Vec<SceneSeat>,
+    /// The session whom the host speaks to off air: the host's sound goes there, over a return that is lowered, and neither
+    /// into the programme nor into any other return. Only while that session takes its return: else the host is on air.
+    pub talkback: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionKind {
     /// Sends and receives. `camera`: whether the guest sends a picture.
     Guest { camera: bool },
     /// Receives the programme only.
     Watch,
+    /// Receives picture and sound of one guest's session alone, whether that is in a seat or not.
+    View { of: String },
 }
 
 #[derive(Clone, Debug)]

@@ -66,6 +66,8 @@ struct State {
 #[derive(Default)]
 pub(crate) struct Plan {
     pub seats: Vec<PlannedSeat>,
+    /// Whom the host speaks to off air.
+    pub talkback: Option<Source>,
 }
 
 pub(crate) struct PlannedSeat {
@@ -184,6 +186,7 @@ impl Stage {
         });
         let plan = Plan {
             seats: planned.collect(),
+            talkback: state.scene.talkback.clone().map(Source::Session),
         };
         let shown = plan.seats.iter().map(|planned| &planned.seat);
         let used: Vec<Text> = shown
@@ -346,7 +349,12 @@ mod tests {
     #[test]
     fn a_tag_does_not_blink_when_a_scene_changes() {
         let stage = Stage::default();
-        let set = |seats: Vec<SceneSeat>| stage.set(Scene { seats });
+        let set = |seats: Vec<SceneSeat>| {
+            stage.set(Scene {
+                seats,
+                talkback: None,
+            })
+        };
         set(vec![seat(Source::Host, 0, 640)]);
         assert_eq!(
             places(&stage),
@@ -374,6 +382,7 @@ mod tests {
         let stage = Stage::default();
         stage.set(Scene {
             seats: vec![seat(Source::Host, 0, 320), guest(320, 320)],
+            talkback: None,
         });
         draw(&stage);
         let card = |n: usize| stage.plan().seats[n].card.clone().unwrap();
@@ -392,7 +401,12 @@ mod tests {
     #[test]
     fn who_leaves_or_turns_off_a_camera_is_not_held_for_a_drawing() {
         let stage = Stage::default();
-        let set = |seats: Vec<SceneSeat>| stage.set(Scene { seats });
+        let set = |seats: Vec<SceneSeat>| {
+            stage.set(Scene {
+                seats,
+                talkback: None,
+            })
+        };
         set(vec![seat(Source::Host, 0, 320), guest(320, 320)]);
         draw(&stage);
 

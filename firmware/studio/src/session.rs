@@ -1,4 +1,5 @@
-//! Sessions: one WebRTC peer connection and one pipeline for each guest on air or waiting, and for each watcher.
+//! Sessions: one WebRTC peer connection and one pipeline for each guest on air or waiting, for each watcher, and for each
+//! console that looks at one guest alone.
 //!
 //! ```text
 //! webrtcbin ─▶ depay ─▶ decoder ─▶ appsink ─▶ slot        (pictures: the newest; sound: a short queue)
@@ -20,10 +21,13 @@ mod returns;
 mod sdp;
 pub(crate) mod sending;
 pub(crate) mod stats;
+mod view;
 mod vitals;
 mod watch;
 
 use std::collections::HashMap;
+use std::mem::discriminant;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -41,6 +45,8 @@ use watch::Call;
 
 /// Nine seats, their replacements after a changed network, and those who wait with an offer made early.
 const MAX_GUESTS: usize = 32;
+/// Each encodes a picture of its own.
+const MAX_VIEWS: usize = 4;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -98,20 +104,25 @@ impl Sessions {
             if open.contains_key(&session) {
                 return Err(StudioError::SessionExists { session });
             }
-            let watches = |kind| kind == SessionKind::Watch;
-            let count = open
-                .values()
-                .filter(|p| watches(p.kind) == watches(kind))
-                .count();
-            let (limit, what) = match kind {
+            let alike = |other: &SessionKind| discriminant(other) == discriminant(&kind);
+            let count = open.values().filter(|p| alike(&p.kind)).count();
+            let (limit, what) = match &kind {
                 SessionKind::Watch => (shared.config.sessions.max_watchers, "watchers"),
                 SessionKind::Guest { .. } => (MAX_GUESTS, "guests' connections"),
+                SessionKind::View { .. } => (MAX_VIEWS, "private views"),
             };
             if count >= limit {
                 return Err(StudioError::Unavailable {
                     why: format!("the box serves {limit} {what}; all are taken"),
                 });
             }
+        }
+        if let SessionKind::View { of } = &kind
+            && shared.slots.get(&Source::Session(of.clone())).is_none()
+        {
+            return Err(StudioError::Unavailable {
+                why: "the guest's session has ended".into(),
+            });
         }
         lock(&self.registry.ended).remove(&session);
         let peer = Peer::new(session.clone(), kind, shared.clone(), self.calls.clone())?;
@@ -121,6 +132,15 @@ impl Sessions {
             return Err(error);
         }
         Ok(())
+    }
+
+    /// What a guest has muted holds for private views, too.
+    pub fn set_own_mutes(&self, session: &str, sound: bool, picture: bool) {
+        let source = Source::Session(session.to_owned());
+        if let Some(slot) = self.registry.shared.slots.get(&source) {
+            slot.silent.store(sound, Relaxed);
+            slot.dark.store(picture, Relaxed);
+        }
     }
 
     fn peer(&self, session: &str) -> Result<Arc<Peer>, MediaError> {

@@ -2,7 +2,7 @@
 //! replaces an older one, sound waits in a short queue with its own clock correction, and what is dropped is counted.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use gstdais::drift::{DriftQueue, DriftStats};
@@ -96,6 +96,11 @@ impl VideoSlot {
         let mut newest = lock(&self.newest);
         newest.seen = newest.seq;
         newest.picture.clone()
+    }
+
+    /// The newest picture, for who only looks on: the programme's count of what it missed is not touched.
+    pub(crate) fn peek(&self) -> Option<Arc<Picture>> {
+        lock(&self.newest).picture.clone()
     }
 
     /// Forgets the picture, so that what comes next (another camera, another guest) doesn't start with an old one.
@@ -255,6 +260,11 @@ pub struct Slot {
     pub video: VideoSlot,
     pub audio: AudioSlot,
     pub sound_out: SoundOut,
+    /// What is sent to this session is the sound of that source alone, not the programme's.
+    pub(crate) listens_to: OnceLock<Source>,
+    /// What the guest has muted: it holds for private views, too.
+    pub(crate) silent: AtomicBool,
+    pub(crate) dark: AtomicBool,
 }
 
 /// What a slot counted, for health.
@@ -284,6 +294,9 @@ impl Slot {
             video: VideoSlot::new(time),
             audio: AudioSlot::default(),
             sound_out: SoundOut::default(),
+            listens_to: OnceLock::new(),
+            silent: AtomicBool::new(false),
+            dark: AtomicBool::new(false),
         }
     }
 

@@ -65,6 +65,8 @@ impl Lips {
 enum Input {
     Free,
     Taken(Source),
+    /// In no seat, and spoken to by the host: it has a return of its own. What comes from it is muted from the first sample.
+    Listening(Source),
     Leaving(Source, u8),
 }
 
@@ -72,9 +74,18 @@ impl Input {
     fn source(&self) -> Option<&Source> {
         match self {
             Input::Free => None,
-            Input::Taken(source) | Input::Leaving(source, _) => Some(source),
+            Input::Taken(source) | Input::Listening(source) | Input::Leaving(source, _) => {
+                Some(source)
+            }
         }
     }
+}
+
+/// The host's word to one session alone: from the host's input to that session's, as long as it takes its return.
+struct Talk {
+    from: usize,
+    to: usize,
+    slot: Arc<Slot>,
 }
 
 /// A slot, the input that it feeds, and its sound of this moment.
@@ -90,6 +101,9 @@ pub(crate) struct SoundMix {
     mixer: MixMinus,
     inputs: [Input; MAX_INPUTS],
     channels: Vec<Channel>,
+    talk: Option<Talk>,
+    /// The input that hears the host alone now.
+    talking: Option<usize>,
     versions: (u64, u64),
     plan: Arc<Plan>,
     programme: Box<Block>,
@@ -105,6 +119,8 @@ impl SoundMix {
             mixer: MixMinus::new(MAX_INPUTS),
             inputs: [const { Input::Free }; MAX_INPUTS],
             channels: Vec::new(),
+            talk: None,
+            talking: None,
             versions: (u64::MAX, u64::MAX),
             plan: Arc::default(),
             programme: Box::new([0.0; BLOCK_SAMPLES]),
@@ -140,6 +156,7 @@ impl SoundMix {
     }
 
     fn mix(&mut self, now: ClockTime) {
+        self.talk_or_not();
         let mut blocks: [Option<&Block>; MAX_INPUTS] = [None; MAX_INPUTS];
         for channel in &mut self.channels {
             // Also from those that are not heard: their queues must be at their target when they take a seat.
@@ -186,14 +203,41 @@ impl SoundMix {
     fn send_returns(&self, now: ClockTime) {
         let mut whole = None;
         for channel in self.channels.iter().filter(|c| c.slot.sound_out.is_set()) {
-            let block = match channel.input {
-                Some(input) => buffer(&self.returns[input], now),
-                None => whole
+            let block = match (channel.slot.listens_to.get(), channel.input) {
+                (Some(source), _) => buffer(self.alone(source), now),
+                (None, Some(input)) => buffer(&self.returns[input], now),
+                (None, None) => whole
                     .get_or_insert_with(|| buffer(&self.programme, now))
                     .clone(),
             };
             channel.slot.sound_out.push(block);
         }
+    }
+
+    /// A guest's sound as it comes, for a private view.
+    fn alone(&self, source: &Source) -> &Block {
+        const SILENCE: &Block = &[0.0; BLOCK_SAMPLES];
+        let channel = self.channels.iter().find(|c| c.slot.source == *source);
+        channel
+            .filter(|c| !c.slot.silent.load(Ordering::Relaxed))
+            .map_or(SILENCE, |c| &*c.block)
+    }
+
+    /// Whether the host speaks off air. A session that takes no return any more, or not yet, hears nothing: then the host is
+    /// on air, whatever the scene says.
+    fn talk_or_not(&mut self) {
+        let talk = self.talk.as_ref().filter(|t| t.slot.sound_out.is_set());
+        let to = talk.map(|talk| talk.to);
+        if to == self.talking {
+            return;
+        }
+        let from = talk.map(|talk| talk.from);
+        for input in 0..self.inputs.len() {
+            let spoken_to = from.filter(|_| to == Some(input));
+            self.mixer.set_talkback(input, spoken_to);
+        }
+        self.talking = to;
+        self.mute_seats();
     }
 
     /// Inputs whose source has faded out are free again.
@@ -243,16 +287,29 @@ impl SoundMix {
             });
         }
         self.versions = versions;
+        self.talk = self.find_talk();
+    }
+
+    fn find_talk(&self) -> Option<Talk> {
+        let source = self.plan.talkback.as_ref()?;
+        let input = |source: &Source| self.inputs.iter().position(|i| i.source() == Some(source));
+        let channel = self.channels.iter().find(|c| c.slot.source == *source)?;
+        Some(Talk {
+            from: input(&Source::Host)?,
+            to: channel.input?,
+            slot: channel.slot.clone(),
+        })
     }
 
     fn seat_inputs(&mut self) {
         for (n, input) in self.inputs.iter_mut().enumerate() {
-            let leaves = input
-                .source()
-                .is_some_and(|s| !self.plan.seats.iter().any(|p| p.seat.source == *s));
-            if leaves && let Input::Taken(source) = std::mem::replace(input, Input::Free) {
+            let (Input::Taken(source) | Input::Listening(source)) = &*input else {
+                continue;
+            };
+            let seated = self.plan.seats.iter().any(|p| p.seat.source == *source);
+            if !seated {
                 self.mixer.set_mute(n, true);
-                *input = Input::Leaving(source, LEAVING_BLOCKS);
+                *input = Input::Leaving(source.clone(), LEAVING_BLOCKS);
             }
         }
         for planned in &self.plan.seats {
@@ -268,10 +325,49 @@ impl SoundMix {
             };
             self.inputs[n] = Input::Taken(seat.source.clone());
             self.mixer.set_gain_db(n, seat.gain_db);
-            self.mixer.set_mute(n, !seat.audible);
             let levelled = self.shared.config.mix.levelling && seat.source != Source::Host;
             let target = levelled.then_some(DEFAULT_TARGET_LUFS);
             self.mixer.set_levelling(n, target);
+        }
+        self.let_listen();
+        self.mute_seats();
+    }
+
+    /// Whom the host speaks to needs a return of their own, seated or not.
+    fn let_listen(&mut self) {
+        let Some(source) = &self.plan.talkback else {
+            return;
+        };
+        let known = self.inputs.iter().position(|i| i.source() == Some(source));
+        match known {
+            // In a seat.
+            Some(n) if matches!(self.inputs[n], Input::Taken(_)) => {}
+            // It fades out, if it was heard; the return goes on.
+            Some(n) => self.inputs[n] = Input::Listening(source.clone()),
+            None => {
+                let free = self.inputs.iter().position(|i| matches!(i, Input::Free));
+                if let Some(n) = free {
+                    self.inputs[n] = Input::Listening(source.clone());
+                    self.mixer.set_mute(n, true);
+                    // At once, not by a ramp: nothing of who waits may be on air. Nothing was heard here that could click.
+                    self.mixer.settle_input(n);
+                }
+            }
+        }
+    }
+
+    /// Who is heard: as the scene says, but for the host who speaks off air.
+    fn mute_seats(&mut self) {
+        for planned in &self.plan.seats {
+            let seat = &planned.seat;
+            let off_air = seat.source == Source::Host && self.talking.is_some();
+            let input = self
+                .inputs
+                .iter()
+                .position(|i| i.source() == Some(&seat.source));
+            if let Some(n) = input {
+                self.mixer.set_mute(n, !seat.audible || off_air);
+            }
         }
     }
 

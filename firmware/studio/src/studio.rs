@@ -162,6 +162,11 @@ impl Studio {
         self.sessions.close(session);
     }
 
+    /// What the guest of a session has muted: private views neither show nor play it. The programme goes by its scene.
+    pub fn set_own_mutes(&self, session: &str, sound: bool, picture: bool) {
+        self.sessions.set_own_mutes(session, sound, picture);
+    }
+
     /// Takes effect with the next programme frame and the next 10 ms of sound.
     pub fn scene(&self, scene: Scene) {
         self.shared.stage.set(scene);

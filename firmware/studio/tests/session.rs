@@ -136,6 +136,71 @@ async fn watchers_past_the_limit_are_refused_and_guests_are_not() {
     b.offer("w2", SessionKind::Watch).await;
 }
 
+fn view(of: &str) -> SessionKind {
+    SessionKind::View { of: of.into() }
+}
+
+async fn is_viewed_with(codec: Codec) {
+    let mut b = start();
+    let _guest = b.join("s1", GUEST, &Setup::default()).await;
+    let setup = Setup {
+        codec,
+        ..Setup::default()
+    };
+    let mut console = b.join("v1", view("s1"), &setup).await;
+    // The guest sends a white ball on black and a tone of -10 dB; the programme's host is a test picture, and silent.
+    let seen = |m: &Value| (m["brightest"].as_u64(), m["loudest"].as_u64());
+    b.carry("v1", &mut console, |m| {
+        m.is_err_and(|m| seen(m).0 > Some(180) && seen(m).1 > Some(5_000))
+    })
+    .await;
+    // What the guest mutes is muted here as well, and comes back.
+    b.studio.set_own_mutes("s1", true, true);
+    b.carry("v1", &mut console, |m| {
+        m.is_err_and(|m| seen(m).0 < Some(30) && seen(m).1 < Some(100))
+    })
+    .await;
+    b.studio.set_own_mutes("s1", false, false);
+    b.carry("v1", &mut console, |m| {
+        m.is_err_and(|m| seen(m).0 > Some(180) && seen(m).1 > Some(5_000))
+    })
+    .await;
+    assert_eq!(b.health("v1")["kind"], "view");
+    b.studio.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_is_seen_and_heard_alone_by_h264() {
+    is_viewed_with(Codec::H264).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_is_seen_and_heard_alone_by_vp8() {
+    is_viewed_with(Codec::Vp8).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn private_views_are_few_and_need_a_guest() {
+    let mut b = start();
+    b.offer("s1", GUEST).await;
+    let open = |b: &session_peer::bench::Bench, id: &str, of: &str| {
+        b.studio.open(SessionSpec {
+            session: id.into(),
+            kind: view(of),
+        })
+    };
+    assert!(open(&b, "v0", "nobody").is_err());
+    for id in ["v1", "v2", "v3", "v4"] {
+        b.offer(id, view("s1")).await;
+    }
+    let fifth = open(&b, "v5", "s1").unwrap_err().to_string();
+    assert!(fifth.contains("4 private views"), "{fifth}");
+    b.studio.close("v1");
+    b.offer("v5", view("s1")).await;
+    // The audience is counted by itself.
+    b.offer("w1", SessionKind::Watch).await;
+}
+
 async fn answer_of(peer: &mut PeerProcess) -> String {
     loop {
         let message = tokio::time::timeout(PATIENCE, peer.0.messages.recv())

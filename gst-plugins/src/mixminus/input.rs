@@ -2,7 +2,7 @@
 
 use super::ducking::Ducking;
 use super::levelling::Levelling;
-use super::{LOUDEST_INPUT, RAMP_FRAMES, factor};
+use super::{RAMP_FRAMES, bounded, factor};
 use crate::meter::Meter;
 use crate::{BLOCK_FRAMES, BLOCK_SAMPLES, Block};
 
@@ -112,8 +112,7 @@ impl Input {
         let sound = block.filter(|_| !silent);
         if let Some(block) = sound {
             for (own, x) in self.block.iter_mut().zip(block) {
-                let bounded = x.clamp(-LOUDEST_INPUT, LOUDEST_INPUT);
-                *own = if x.is_finite() { bounded } else { 0.0 };
+                *own = bounded(*x);
             }
             self.sounding = true;
         } else if self.sounding {

@@ -7,6 +7,7 @@ use crate::{BLOCK_FRAMES, meter::FLOOR_DB};
 
 mod peaks;
 mod settings;
+mod talkback;
 
 const SILENCE: Block = [0.0; BLOCK_SAMPLES];
 

@@ -12,7 +12,7 @@ use clap::Subcommand;
 use dais_protocol::{
     Call, Empty, GainDb, HostSet, Id, InviteCreate, InviteRevoke, Layout, LayoutSet, MaxGuests,
     MicDisconnect, MicInvite, MicMove, MicRespond, MicSet, Name, OfUser, OutputKind, OutputStart,
-    OutputStop, RoomSet, Seat, SeatLock, Secret, TimeoutS, Token, TtlS, Uses, Words,
+    OutputStop, RoomSet, Seat, SeatLock, Secret, TalkbackSet, TimeoutS, Token, TtlS, Uses, Words,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -156,6 +156,8 @@ pub enum HostCommand {
         #[arg(allow_negative_numbers = true, value_parser = number::<GainDb>)]
         db: GainDb,
     },
+    /// Gives the host's microphone to this guest alone, off air, until interrupted
+    Talk { user: Id },
     /// Puts a guest on another seat
     Move {
         user: Id,
@@ -271,6 +273,7 @@ enum Task {
     Call(Call),
     Snapshot(&'static str),
     Watch,
+    Talk(Id),
     Console,
 }
 
@@ -330,8 +333,9 @@ pub async fn run(args: HostArgs) -> Result<(), HostError> {
             config.url, config.username
         )
     });
+    let own = config.user_id.clone();
     let (client, mut heard) = Client::connect(config).await?;
-    let outcome = carry_out(task, &client, &mut heard, args.json).await;
+    let outcome = carry_out(task, &own, &client, &mut heard, args.json).await;
     client.leave().await;
     if let Some(again) = again {
         eprintln!("{again}");
@@ -341,6 +345,7 @@ pub async fn run(args: HostArgs) -> Result<(), HostError> {
 
 async fn carry_out(
     task: Task,
+    own: &Id,
     client: &Client,
     heard: &mut mpsc::Receiver<Heard>,
     json: bool,
@@ -353,12 +358,7 @@ async fn carry_out(
                     say(&json!({"method": method, "result": result}).to_string())?
                 }
                 Ok(result) => say(&show::result(method, &result))?,
-                Err(error) => {
-                    if let (true, Some(rpc)) = (json, error.rpc()) {
-                        say(&json!({"method": method, "error": rpc}).to_string())?;
-                    }
-                    return Err(error.into());
-                }
+                Err(error) => return Err(refused(json, method, error)),
             }
         }
         Task::Snapshot(topic) => {
@@ -374,9 +374,20 @@ async fn carry_out(
             })?;
         }
         Task::Watch => return watch(heard, json).await,
+        Task::Talk(user) => return talk(client, own, heard, user, json).await,
         Task::Console => return console::run(client, heard).await,
     }
     Ok(())
+}
+
+/// With `--json` an error of the box is printed too.
+fn refused(json: bool, method: &str, error: CallError) -> HostError {
+    if let (true, Some(rpc)) = (json, error.rpc())
+        && let Err(gone) = say(&json!({"method": method, "error": rpc}).to_string())
+    {
+        return gone.into();
+    }
+    error.into()
 }
 
 /// Not `println!`, which panics when the reader (`| head`) has gone.
@@ -394,22 +405,6 @@ async fn snapshot(heard: &mut mpsc::Receiver<Heard>, topic: &str) -> Option<Valu
 }
 
 async fn watch(heard: &mut mpsc::Receiver<Heard>, json: bool) -> Result<(), HostError> {
-    let (interrupt, terminate) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    );
-    let told = async {
-        match (interrupt, terminate) {
-            (Ok(mut interrupt), Ok(mut terminate)) => {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
-            }
-            // Then the signals still have their usual effect.
-            _ => std::future::pending().await,
-        }
-    };
     let listen = async {
         while let Some(heard) = heard.recv().await {
             if let Heard::Refused { why } = heard {
@@ -425,9 +420,82 @@ async fn watch(heard: &mut mpsc::Receiver<Heard>, json: bool) -> Result<(), Host
         Ok(())
     };
     tokio::select! {
-        () = told => Ok(()),
+        () = told_to_end() => Ok(()),
         outcome = listen => outcome,
     }
+}
+
+/// Until SIGINT or SIGTERM.
+async fn told_to_end() {
+    match (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        // Then the signals still have their usual effect.
+        _ => std::future::pending().await,
+    }
+}
+
+/// The box puts a host on air who has not said for 10 s that they still speak off air.
+const STILL_TALKING: Duration = Duration::from_secs(3);
+
+/// Until told to end, or until something else ended it: the guest went, another console took over.
+async fn talk(
+    client: &Client,
+    own: &Id,
+    heard: &mut mpsc::Receiver<Heard>,
+    user: Id,
+    json: bool,
+) -> Result<(), HostError> {
+    let set = |user_id| Call::TalkbackSet(TalkbackSet { user_id });
+    let first = client.call(set(Some(user.clone()))).await;
+    first.map_err(|error| refused(json, "talkback.set", error))?;
+    let tell = |on: bool| {
+        let words = if on {
+            format!("only {user} hears the host, until this command ends")
+        } else {
+            "the host is on air again".into()
+        };
+        say(&if json {
+            json!({"event": "talkback", "user_id": user, "on": on}).to_string()
+        } else {
+            words
+        })
+    };
+    tell(true)?;
+    let (mut end, mut ours) = (std::pin::pin!(told_to_end()), false);
+    let mut still = tokio::time::interval(STILL_TALKING);
+    loop {
+        tokio::select! {
+            () = &mut end => {
+                client.call(set(None)).await?;
+                break;
+            }
+            _ = still.tick() => {
+                client.call(set(Some(user.clone()))).await?;
+            }
+            event = heard.recv() => match event {
+                Some(Heard::Pending(pending)) => {
+                    let talkback = pending.talkback.filter(|t| t.user_id == user && t.by == *own);
+                    if ours && talkback.is_none() {
+                        break;
+                    }
+                    ours |= talkback.is_some();
+                }
+                Some(Heard::Refused { why }) => return Err(HostError::Unpaired(why)),
+                Some(_) => {}
+                None => break,
+            },
+        }
+    }
+    tell(false)?;
+    Ok(())
 }
 
 fn task(command: &HostCommand) -> Result<Task, HostError> {
@@ -452,6 +520,7 @@ fn task(command: &HostCommand) -> Result<Task, HostError> {
         HostCommand::Outputs => return Ok(Task::Snapshot("outputs")),
         HostCommand::Health => return Ok(Task::Snapshot("health")),
         HostCommand::Watch { .. } => return Ok(Task::Watch),
+        HostCommand::Talk { user } => return Ok(Task::Talk(user)),
         HostCommand::Accept { user, seat } => Call::MicRespond(respond(&user, true, seat, None)),
         HostCommand::Reject { user, message } => {
             Call::MicRespond(respond(&user, false, None, message))

@@ -101,6 +101,52 @@ async fn each_command_calls_its_method() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_word_to_one_guest_lasts_as_long_as_the_command() {
+    let broker = Broker::start();
+    let mut scripted = ScriptedBox::start(&broker).await;
+    let mut talk = console(&broker, &["talk", "b7"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(talk.stdout.take().unwrap()).lines();
+    // It says so again and again, for the box would end it by itself.
+    for _ in 0..3 {
+        let request = scripted.call().await;
+        assert_eq!(request.body["method"], "talkback.set");
+        assert_eq!(request.body["params"], json!({"user_id": "b7"}));
+        scripted.reply(&request, json!({})).await;
+    }
+    let told = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
+    let told: Value = serde_json::from_str(&told.unwrap()).unwrap();
+    assert_eq!(
+        told,
+        json!({"event": "talkback", "user_id": "b7", "on": true})
+    );
+    let pid = talk.id().unwrap().to_string();
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    loop {
+        let request = scripted.call().await;
+        scripted.reply(&request, json!({})).await;
+        if request.body["params"] == json!({}) {
+            break;
+        }
+    }
+    assert!(
+        timeout(PATIENCE, talk.wait())
+            .await
+            .unwrap()
+            .unwrap()
+            .success()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_printed_and_fails_the_command() {
     let broker = Broker::start();
     let mut scripted = ScriptedBox::start(&broker).await;

@@ -168,6 +168,15 @@ fn a_show_is_painted_as_it_was() {
 }
 
 #[test]
+fn a_host_who_speaks_off_air_reads_it_here_too() {
+    let mut state = show();
+    assert!(!painted(&state, 0, (COLUMNS, ROWS)).contains("hears the host"));
+    let pending = json!({"rev": 42, "requests": [], "talkback": {"user_id": "b7", "by": "h2"}});
+    state.hear(Heard::Pending(of(pending)), 0);
+    assert!(painted(&state, 0, (COLUMNS, ROWS)).contains("only Ana hears the host"));
+}
+
+#[test]
 fn a_key_means_the_line_under_the_cursor() {
     let mut state = show();
     let respond = |user: &str, accept: bool| json!({"method": "mic.respond", "params": {"user_id": user, "accept": accept}});

@@ -137,6 +137,10 @@ export type Notification =
         ice_servers: IceServer[];
         sdp: string;
         session: Token;
+        /**
+         * To a console: which guest it shows; the programme where left out.
+         */
+        user_id?: Id | null;
         video: VideoWant;
       };
     }
@@ -165,6 +169,13 @@ export type Notification =
         audio_muted: boolean;
         muted_by_host: boolean;
         video_muted: boolean;
+      };
+    }
+  | {
+      method: "host.attention";
+      params: {
+        talking: boolean;
+        watching: boolean;
       };
     }
   | {
@@ -472,8 +483,14 @@ export interface MediaSet {
   audio_muted?: boolean | null;
   video_muted?: boolean | null;
 }
+/**
+ * Without `user_id` the programme. With it, for hosts only, one guest alone, seen and heard off air: one whose request is
+ * open or who has a seat, and whose media is connected. A console may have one of each open. A guest's own mutes hold
+ * there too; when that guest's session is replaced, the box offers a new one here. It ends when the guest becomes idle.
+ */
 export interface MediaWatch {
   on: boolean;
+  user_id?: Id | null;
 }
 export interface Meter {
   level_db: number;
@@ -608,6 +625,10 @@ export interface Methods {
     params: SeatLock;
     result: Empty;
   };
+  "talkback.set": {
+    params: TalkbackSet;
+    result: Empty;
+  };
 }
 export interface OfUser {
   user_id: Id;
@@ -719,6 +740,15 @@ export interface SeatLock {
   seat: Seat;
 }
 /**
+ * The host's microphone goes to this guest alone, over the return, which is lowered by 12 dB; to nobody else, and not into the
+ * programme. Without `user_id` it goes back on air; any console may ask for that. One guest at a time, the newest console
+ * has its way. It ends by itself when the guest becomes idle or their media is lost, when the console that began it is
+ * gone or has not asked again with the same `user_id` for 10 s, and when the box restarts.
+ */
+export interface TalkbackSet {
+  user_id?: Id | null;
+}
+/**
  * What the box can use of a guest's picture now.
  */
 export interface VideoWant {
@@ -793,12 +823,30 @@ export interface PairRequest {
 export interface Pending {
   requests: PendingRequest[];
   rev: number;
+  /**
+   * Left out while the host's microphone is where it always is.
+   */
+  talkback?: Talkback | null;
 }
 export interface PendingRequest {
   camera: boolean;
   expires_in_ms: number;
   name: Name;
   request_id: Token;
+  user_id: Id;
+}
+/**
+ * The host's microphone goes to one guest alone.
+ */
+export interface Talkback {
+  /**
+   * The bare id of a user or a box: 1 to 32 of `a-z 0-9 -`.
+   */
+  by: string;
+  /**
+   * What that console is called.
+   */
+  by_name?: Name | null;
   user_id: Id;
 }
 /**

@@ -78,6 +78,7 @@ methods! {
     Hosts "mic.set" MicSet(MicSet) -> Empty;
     Hosts "mic.move" MicMove(MicMove) -> Empty;
     Hosts "seat.lock" SeatLock(SeatLock) -> Empty;
+    Hosts "talkback.set" TalkbackSet(TalkbackSet) -> Empty;
     Hosts "room.set" RoomSet(RoomSet) -> Empty;
     Hosts "room.people" RoomPeople(Empty) -> People;
     Hosts "room.hosts" RoomHosts(Empty) -> PairedHosts;
@@ -172,7 +173,14 @@ params! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         video_muted: Option<bool>,
     }
-    MediaWatch { on: bool }
+    /// Without `user_id` the programme. With it, for hosts only, one guest alone, seen and heard off air: one whose request is
+    /// open or who has a seat, and whose media is connected. A console may have one of each open. A guest's own mutes hold
+    /// there too; when that guest's session is replaced, the box offers a new one here. It ends when the guest becomes idle.
+    MediaWatch {
+        on: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user_id: Option<Id>,
+    }
     MicRespond {
         user_id: Id,
         accept: bool,
@@ -204,6 +212,14 @@ params! {
         gain_db: Option<GainDb>,
     }
     MicMove { user_id: Id, seat: Seat }
+    /// The host's microphone goes to this guest alone, over the return, which is lowered by 12 dB; to nobody else, and not into the
+    /// programme. Without `user_id` it goes back on air; any console may ask for that. One guest at a time, the newest console
+    /// has its way. It ends by itself when the guest becomes idle or their media is lost, when the console that began it is
+    /// gone or has not asked again with the same `user_id` for 10 s, and when the box restarts.
+    TalkbackSet {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user_id: Option<Id>,
+    }
     SeatLock { seat: Seat, locked: bool }
     RoomSet {
         #[serde(default, skip_serializing_if = "Option::is_none")]

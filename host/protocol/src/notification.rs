@@ -41,6 +41,9 @@ pub enum Notification {
         sdp: String,
         ice_servers: Vec<IceServer>,
         video: VideoWant,
+        /// To a console: which guest it shows; the programme where left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user_id: Option<Id>,
     },
     #[serde(rename = "media.candidate")]
     MediaCandidate {
@@ -58,6 +61,10 @@ pub enum Notification {
         video_muted: bool,
         muted_by_host: bool,
     },
+    /// A host sees and hears this guest off air (`watching`), or speaks to this guest alone (`talking`). It comes before the first
+    /// picture goes there, again every 5 s while either is true, and when that changes: what was not repeated for 15 s is over.
+    #[serde(rename = "host.attention")]
+    HostAttention { watching: bool, talking: bool },
 
     // to every console
     #[serde(rename = "mic.requested")]
@@ -137,6 +144,7 @@ impl Notification {
         "media.candidate",
         "media.want",
         "media.state",
+        "host.attention",
         "room.users_updated",
     ];
     /// What one host hears on its own `down`, while it watches.

@@ -68,6 +68,20 @@ pub enum SeatState {
 pub struct Pending {
     pub rev: u64,
     pub requests: Vec<PendingRequest>,
+    /// Left out while the host's microphone is where it always is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub talkback: Option<Talkback>,
+}
+
+/// The host's microphone goes to one guest alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Talkback {
+    pub user_id: Id,
+    /// The console that began it.
+    pub by: Id,
+    /// What that console is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_name: Option<Name>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -32,6 +32,7 @@ impl<'a> Act<'a> {
 
     /// Settles who hears of new seats, offers early sessions, and stamps the notifications with the new `rev`.
     pub fn finish(mut self, seated_before: Vec<UserOnAir>) -> (Vec<Effect>, bool) {
+        self.settle_talkback();
         self.tell_users(&seated_before);
         self.offer_early();
         if self.changed {
@@ -49,6 +50,7 @@ impl<'a> Act<'a> {
         match input {
             Input::Seen { user, name } => self.seen(&user, Some(name)),
             Input::SessionGone { user } => self.session_gone(&user),
+            Input::HostGone { user } => self.host_gone(&user),
             Input::Media { session, event } => self.media(&session, event),
             Input::Speaking { seat, speaking } => self.speaking(seat, speaking),
             Input::Tick => self.forget(),

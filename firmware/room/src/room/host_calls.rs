@@ -19,6 +19,7 @@ impl Act<'_> {
             Call::MicWithdraw(p) => self.withdraw(&p.user_id),
             Call::MicSet(p) => self.mic_set(&p),
             Call::MicMove(p) => self.move_to(&p),
+            Call::TalkbackSet(p) => self.talkback_set(by, p),
             Call::SeatLock(p) => self.seat_lock(&p),
             Call::RoomSet(p) => self.room_set(p),
             Call::RoomPeople(_) => answer(&self.core.people()),

@@ -56,6 +56,10 @@ pub enum Input {
     SessionGone {
         user: Id,
     },
+    /// A console's MQTT session ended.
+    HostGone {
+        user: Id,
+    },
     /// A request, allowed for its sender's rate. The methods of `Room::OWN` are carried out here.
     Call {
         from: Caller,

@@ -28,6 +28,8 @@
 //!   is one. `media.state` tells a guest its own two, and `muted_by_host`.
 //! - Every end of a request is told to its guest, also when the session is gone: the `session.gone` of an old
 //!   connection can arrive after its guest is back.
+//! - The host's word to one guest alone (`talkback`) needs decoded media, and stays through an accept; what ends it is
+//!   in `talkback.rs`.
 //! - Only [`Input::Shutdown`], the end of the show, sends guests away. A box that stops or crashes keeps their seats.
 
 mod act;
@@ -38,6 +40,7 @@ mod host_calls;
 mod io;
 mod record;
 mod replies;
+mod talkback;
 mod view;
 
 #[cfg(test)]
@@ -56,6 +59,7 @@ use replies::Replies;
 pub use io::{Caller, Effect, Input, MediaEvent, Recipient};
 pub use record::Record;
 pub use replies::Once;
+pub use talkback::{HELD_MS, Talkback};
 pub use view::OnProgramme;
 
 /// How long an accepted guest has until decoded media.
@@ -121,12 +125,15 @@ struct Core {
     guests: BTreeMap<Id, Guest>,
     /// Banned guests, and until when that is remembered.
     banned: BTreeMap<Id, u64>,
+    /// Not kept: after a restart the host is on air.
+    #[serde(skip)]
+    talkback: Option<Talkback>,
 }
 
 impl Room {
     /// The methods that [`Room::apply`] carries out; the others are the appliance's. A `media.restart` is the room's for
     /// a guest with a seat or a request, unless it names a session of the appliance's that only watches.
-    pub const OWN: [&str; 18] = [
+    pub const OWN: [&str; 19] = [
         "mic.request",
         "mic.cancel",
         "mic.answer",
@@ -139,6 +146,7 @@ impl Room {
         "mic.withdraw",
         "mic.set",
         "mic.move",
+        "talkback.set",
         "seat.lock",
         "room.set",
         "room.people",
@@ -169,6 +177,7 @@ impl Room {
                 locked: BTreeSet::new(),
                 guests: BTreeMap::new(),
                 banned: BTreeMap::new(),
+                talkback: None,
             },
             replies: Replies::default(),
             clock: 0,

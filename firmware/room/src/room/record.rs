@@ -74,6 +74,7 @@ impl Room {
     /// The state without those who only watch: they are seen again when they come again.
     fn lasting(&self) -> Core {
         let mut core = self.core.clone();
+        core.talkback = None;
         core.guests.retain(|_, guest| {
             !matches!(guest.stage, Stage::Idle)
                 || guest.closed_request.is_some()

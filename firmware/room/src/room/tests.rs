@@ -8,6 +8,7 @@ mod once;
 mod requests;
 mod search;
 mod seats;
+mod talkback;
 mod watch;
 
 use dais_protocol::{HostState, Id, Layout, MaxGuests, Name, Seat, TimeoutS};

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use dais_protocol::{
     GainDb, GuestState, HostState, Id, Layout, Name, Pending, PendingRequest, People, Person,
-    RoomSnapshot, Seat, SeatState, Token, UserOnAir,
+    RoomSnapshot, Seat, SeatState, Talkback, Token, UserOnAir,
 };
 
 use super::guest::{Guest, Stage, Stay};
@@ -133,6 +133,11 @@ impl Room {
         Pending {
             rev: self.core.rev,
             requests: requests.collect(),
+            talkback: self.core.talkback.as_ref().map(|talkback| Talkback {
+                user_id: talkback.user.clone(),
+                by: talkback.by.clone(),
+                by_name: None,
+            }),
         }
     }
 
@@ -164,7 +169,10 @@ impl Room {
 
     /// When something ends by itself, and [`super::Input::Tick`] is due.
     pub fn deadline(&self) -> Option<u64> {
-        self.core.guests.values().filter_map(Guest::deadline).min()
+        let guests = self.core.guests.values().filter_map(Guest::deadline);
+        guests
+            .chain(self.core.talkback.as_ref().map(|talkback| talkback.until))
+            .min()
     }
 
     /// Guests with a live session.

@@ -36,7 +36,7 @@ pub(crate) use encoding::{Encoding, Unit, raw_sound_caps, request_keyframe};
 pub(crate) use ladder::{Ladder, find, rungs};
 pub(crate) use passport::Passports;
 pub use passport::{Key, Passport};
-pub(crate) use rung::Rung;
+pub(crate) use rung::{Rung, SOFTWARE};
 pub(crate) use sound::choose_sound;
 pub use trial::Figures;
 pub(crate) use trial::{Patience, Terms, try_out};

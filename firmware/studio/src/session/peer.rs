@@ -84,8 +84,12 @@ impl Peer {
             .add(&webrtc)
             .map_err(|e| StudioError::pipeline("session", e))?;
         let slot = shared.slots.add(Source::Session(id.clone()));
+        if let SessionKind::View { of } = &kind {
+            // It is new: there is no other.
+            let _ = slot.listens_to.set(Source::Session(of.clone()));
+        }
         Ok(Arc::new(Peer {
-            vitals: Arc::new(Vitals::new(id.clone(), kind, shared.clone(), calls)),
+            vitals: Arc::new(Vitals::new(id.clone(), kind.clone(), shared.clone(), calls)),
             id,
             kind,
             rates: Mutex::default(),
@@ -104,7 +108,7 @@ impl Peer {
     /// Starts the pipeline and asks webrtcbin for the offer.
     pub fn start(self: &Arc<Self>) -> Result<(), StudioError> {
         self.listen();
-        add_lines(&self.webrtc, self.kind)?;
+        add_lines(&self.webrtc, &self.kind)?;
         self.pipeline
             .set_state(gst::State::Playing)
             .map_err(|e| StudioError::pipeline("session", e))?;
@@ -414,12 +418,12 @@ fn video_preferences() -> gst::Caps {
 }
 
 /// One line of sound, one of picture, each with a pad: the pads must be there before the offer, what flows into them need not.
-fn add_lines(webrtc: &gst::Element, kind: SessionKind) -> Result<(), StudioError> {
+fn add_lines(webrtc: &gst::Element, kind: &SessionKind) -> Result<(), StudioError> {
     use WebRTCRTPTransceiverDirection::{Sendonly, Sendrecv};
     let (audio, video) = match kind {
         SessionKind::Guest { camera: true } => (Sendrecv, Sendrecv),
         SessionKind::Guest { camera: false } => (Sendrecv, Sendonly),
-        SessionKind::Watch => (Sendonly, Sendonly),
+        SessionKind::Watch | SessionKind::View { .. } => (Sendonly, Sendonly),
     };
     let Some(template) = webrtc.pad_template("sink_%u") else {
         return Err(StudioError::pipeline(
@@ -520,7 +524,7 @@ pub(super) fn warm_up(ending: &Ending) {
     let Ok(webrtc) = webrtcbin() else { return };
     let pipeline = gst::Pipeline::with_name("session-warm-up");
     if pipeline.add(&webrtc).is_err()
-        || add_lines(&webrtc, SessionKind::Guest { camera: true }).is_err()
+        || add_lines(&webrtc, &SessionKind::Guest { camera: true }).is_err()
     {
         return;
     }

@@ -47,10 +47,11 @@ pub(super) fn of(peer: &Peer) -> SessionHealth {
     let rates = *lock(&peer.rates);
     let mut health = SessionHealth {
         session: peer.id.clone(),
-        kind: match peer.kind {
+        kind: match &peer.kind {
             SessionKind::Guest { camera: true } => "guest",
             SessionKind::Guest { camera: false } => "guest_without_camera",
             SessionKind::Watch => "watch",
+            SessionKind::View { .. } => "view",
         },
         connected: vitals.is_connected(),
         alive: vitals.is_alive(),

@@ -199,7 +199,7 @@ impl Vitals {
             return;
         }
         let silent = |last: &AtomicU64| now.saturating_sub(last.load(Relaxed));
-        if self.kind == SessionKind::Watch {
+        if self.only_receives() {
             if silent(&self.packet_ms) > give_up {
                 self.fail(format!(
                     "nothing came from the watcher for {} s",
@@ -223,8 +223,12 @@ impl Vitals {
         }
     }
 
+    fn only_receives(&self) -> bool {
+        !matches!(self.kind, SessionKind::Guest { .. })
+    }
+
     fn patience(&self) -> Duration {
-        if self.kind == SessionKind::Watch {
+        if self.only_receives() {
             ANSWER_WATCH
         } else {
             ANSWER_GUEST

@@ -110,9 +110,9 @@ impl Bench {
     }
 
     pub async fn join(&mut self, id: &str, kind: SessionKind, setup: &Setup) -> PeerProcess {
+        let watch = !matches!(kind, SessionKind::Guest { .. });
         let offer = self.offer(id, kind).await;
         let mut peer = PeerProcess::start(setup, &offer);
-        let watch = kind == SessionKind::Watch;
         self.carry(id, &mut peer, |seen| match seen {
             Ok(Event::Alive { session }) => session == id,
             Err(message) => watch && message["pictures"].as_u64() > Some(0),

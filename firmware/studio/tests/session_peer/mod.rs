@@ -77,9 +77,10 @@ pub fn run() {
     let (pipeline, webrtc, counts) = answer(&serde_json::from_str(&first).unwrap());
     std::thread::spawn(move || {
         loop {
-            say(
-                &json!({ "pictures": counts.pictures.load(Relaxed), "sounds": counts.sounds.load(Relaxed) }),
-            );
+            say(&json!({
+                "pictures": counts.pictures.load(Relaxed), "sounds": counts.sounds.load(Relaxed),
+                "brightest": counts.brightest.load(Relaxed), "loudest": counts.loudest.swap(0, Relaxed),
+            }));
             std::thread::sleep(Duration::from_millis(200));
         }
     });
@@ -96,6 +97,10 @@ pub fn run() {
 struct Counts {
     pictures: AtomicU64,
     sounds: AtomicU64,
+    /// The brightest of the last picture's samples.
+    brightest: AtomicU64,
+    /// The peak since the last report, 16 bits.
+    loudest: AtomicU64,
 }
 
 /// `a=rtpmap:PT NAME/…` of an offered line.
@@ -290,9 +295,17 @@ fn receive(webrtc: &gst::Element, pipeline: &gst::Pipeline, counts: &Arc<Counts>
         let chain = gst::parse::bin_from_description(&chain, true).unwrap();
         let counts = counts.clone();
         let sink = chain.by_name("sink").unwrap().static_pad("sink").unwrap();
-        sink.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-            let count = if name == "OPUS" { &counts.sounds } else { &counts.pictures };
-            count.fetch_add(1, Relaxed);
+        sink.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            let map = info.buffer().unwrap().map_readable().unwrap();
+            if name == "OPUS" {
+                let peak = map.as_chunks::<2>().0.iter().map(|s| i16::from_le_bytes(*s).unsigned_abs()).max();
+                counts.loudest.fetch_max(peak.unwrap_or(0).into(), Relaxed);
+                counts.sounds.fetch_add(1, Relaxed);
+            } else {
+                let luma = &map[..map.len() / 2];
+                counts.brightest.store(luma.iter().copied().max().unwrap_or(0).into(), Relaxed);
+                counts.pictures.fetch_add(1, Relaxed);
+            }
             gst::PadProbeReturn::Ok
         });
         pipeline.add(&chain).unwrap();

@@ -70,6 +70,23 @@ fn header(state: &State) -> Line<'static> {
             )));
         }
     }
+    if let Some(talkback) = &state.pending.talkback {
+        let guests = state.room.iter().flat_map(|room| &room.guests);
+        let named = guests
+            .map(|guest| (&guest.user_id, &guest.name))
+            .chain(state.pending.requests.iter().map(|r| (&r.user_id, &r.name)))
+            .find(|(user, _)| **user == talkback.user_id);
+        let name = named.map_or_else(
+            || talkback.user_id.to_string(),
+            |(_, name)| name.to_string(),
+        );
+        let off_air = Style::new().fg(Color::Black).bg(Color::Yellow);
+        spans.push(Span::raw(" "));
+        spans.push(Span::styled(
+            format!(" only {name} hears the host "),
+            off_air,
+        ));
+    }
     if let Some(why) = &state.lost {
         let lost = Style::new().fg(Color::White).bg(Color::Red);
         spans.push(Span::raw(" "));

@@ -60,6 +60,11 @@ pub enum Event {
         video_muted: bool,
         muted_by_host: bool,
     },
+    /// A host sees and hears this guest off air; a host speaks to this guest alone.
+    Attention {
+        watching: bool,
+        talking: bool,
+    },
     Stats(Stats),
     Restarting {
         session: String,
@@ -189,6 +194,12 @@ impl fmt::Display for Event {
                     "sound muted: {audio_muted}, picture muted: {video_muted}, by the host: {muted_by_host}"
                 )
             }
+            Event::Attention { watching, talking } => f.write_str(match (watching, talking) {
+                (true, true) => "is seen and heard by the host off air, and spoken to alone",
+                (true, false) => "is seen and heard by the host off air",
+                (false, true) => "is spoken to by the host alone",
+                (false, false) => "is left alone by the host",
+            }),
             Event::Stats(stats) => {
                 write!(
                     f,

@@ -285,6 +285,7 @@ impl Guest {
                 sdp,
                 ice_servers,
                 video,
+                user_id: _,
             } => {
                 self.offered(session, sdp, &ice_servers, video);
             }
@@ -310,6 +311,9 @@ impl Guest {
                     video_muted,
                     muted_by_host,
                 });
+            }
+            Notification::HostAttention { watching, talking } => {
+                self.tell(Event::Attention { watching, talking });
             }
             Notification::MicAccepted { seat } => {
                 self.state = PersonState::Connecting;

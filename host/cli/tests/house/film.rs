@@ -152,3 +152,33 @@ pub fn tone_present(file: &Path, hz: f64) -> Vec<bool> {
     );
     present[first..=last].to_vec()
 }
+
+/// The level of one frequency in each tenth of a second, in dB of full scale.
+pub fn tone_db(file: &Path, hz: f64) -> Vec<f64> {
+    const RATE: f64 = 48_000.0;
+    const WINDOW: usize = 4_800;
+    let raw = run(
+        "ffmpeg",
+        &["-v", "error", "-i"],
+        file,
+        &["-ac", "1", "-ar", "48000", "-f", "f32le", "-"],
+    );
+    let samples: Vec<f64> = raw
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|b| f64::from(f32::from_le_bytes(*b)))
+        .collect();
+    let level = |window: &[f64]| {
+        let (mut re, mut im) = (0.0, 0.0);
+        for (n, sample) in window.iter().enumerate() {
+            let turn = std::f64::consts::TAU * n as f64;
+            // Hann, against what other tones leak.
+            let sample = sample * (1.0 - (turn / WINDOW as f64).cos());
+            re += sample * (hz * turn / RATE).cos();
+            im += sample * (hz * turn / RATE).sin();
+        }
+        20.0 * (2.0 * re.hypot(im) / WINDOW as f64).max(1e-9).log10()
+    };
+    samples.chunks_exact(WINDOW).map(level).collect()
+}

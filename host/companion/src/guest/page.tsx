@@ -5,6 +5,7 @@ import { t } from "../i18n";
 import { Countdown, ErrorBox, Field, Replaced } from "../ui/common";
 import { TrackLevel } from "../ui/level";
 import { Programme, SelfView } from "../ui/programme";
+import { Attention, Voice } from "./attention";
 import { Devices } from "./devices";
 import type { GuestShow } from "./show";
 import type { End } from "./status";
@@ -25,11 +26,12 @@ export function GuestPage({ show }: { show: GuestShow }) {
           {status ? t.status[status] : ""}
         </p>
         <Below show={show} />
+        <Attention show={show} />
       </div>
       <ErrorBox message={show.error.value ?? show.media.value?.error.value ?? null} onDismiss={() => (show.error.value = null)} />
       {show.link.value?.state.value === "replaced" && <Replaced />}
       {show.invitation.value && !onShow && <Invitation show={show} />}
-      {onShow ? <OnShow show={show} /> : waiting ? <Waiting show={show} /> : <Ask show={show} />}
+      {onShow ? <OnShow show={show} /> : waiting ? <Waiting show={show} voice /> : <Ask show={show} />}
     </main>
   );
 }
@@ -124,7 +126,8 @@ function Check({ show }: { show: GuestShow }) {
   );
 }
 
-export function Waiting({ show }: { show: GuestShow }) {
+/** `voice`: nothing else on the page plays what the host says to this guest. */
+export function Waiting({ show, voice = false }: { show: GuestShow; voice?: boolean }) {
   const audio = show.capture.audio.value;
   const video = show.capture.video.value;
   return (
@@ -135,7 +138,8 @@ export function Waiting({ show }: { show: GuestShow }) {
         </div>
       )}
       {audio && <TrackLevel label={t.microphoneLevel} track={audio} />}
-      <p class="hint">{video ? t.notYetOnAir : t.notYetOnAirVoice}</p>
+      {!show.attention.value.watching && <p class="hint">{video ? t.notYetOnAir : t.notYetOnAirVoice}</p>}
+      {voice && show.attention.value.talking && <Voice stream={show.media.value?.stream.value ?? null} />}
       <div class="actions">
         <button type="button" onClick={() => void show.cancel()}>
           {t.cancelRequest}

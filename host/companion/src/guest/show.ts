@@ -20,6 +20,9 @@ const WHY_MS = 800;
 const REJOIN_MS = 700;
 /** After a reload nothing of ours is left; the box may have noticed, and offer by itself. */
 const REGAIN_MS = 250;
+/** What a host does off air is told again every 5 s: what was not is over. */
+const ATTENTION_MS = 15_000;
+const NOBODY = { watching: false, talking: false };
 const DEFAULT_TIMEOUT_S = 60;
 /** Who was invited did not choose the moment: they have so many seconds to sit up before they are seen. */
 const COUNT_IN_S = 3;
@@ -43,6 +46,8 @@ export class GuestShow {
   readonly error = signal<string | null>(null);
   readonly busy = signal(false);
   readonly checking = signal(false);
+  /** A host sees and hears this guest off air; a host speaks to this guest alone. */
+  readonly attention = signal(NOBODY);
   readonly micMuted = signal(false);
   readonly cameraMuted = signal(false);
   readonly mutedByHost = signal(false);
@@ -79,6 +84,7 @@ export class GuestShow {
   readonly #invite: string | null;
   #hadSeat = false;
   #cancelling = false;
+  #attended: ReturnType<typeof setTimeout> | undefined;
   #rejoin: ReturnType<typeof setTimeout> | undefined;
 
   constructor(invite: string | null) {
@@ -279,6 +285,13 @@ export class GuestShow {
     this.mutedByHost.value = false;
     clearTimeout(this.#rejoin);
     this.#rejoin = undefined;
+    this.#attend(NOBODY);
+  }
+
+  #attend(attention: { watching: boolean; talking: boolean }): void {
+    clearTimeout(this.#attended);
+    this.attention.value = attention;
+    if (attention.watching || attention.talking) this.#attended = setTimeout(() => this.#attend(NOBODY), ATTENTION_MS);
   }
 
   #forgetEnd(): void {
@@ -331,6 +344,10 @@ export class GuestShow {
       case "mic.terminated": {
         const { reason, message } = told<"mic.terminated">();
         return this.#over(reason, message ?? ownWords(reason));
+      }
+      case "host.attention": {
+        const { watching, talking } = told<"host.attention">();
+        return this.#attend({ watching, talking });
       }
       case "media.state": {
         const state = told<"media.state">();

@@ -25,6 +25,8 @@ export interface Notice {
 const NOTICE_MS = 6_000;
 /** A request that is about to run out by itself is declined before that, so that its guest hears of a decision. */
 const BEFORE_THE_END_MS = 500;
+/** The box takes the host for gone who has not said for 10 s that they still speak off air. */
+const STILL_TALKING_MS = 3_000;
 /** Requests that another console answered, remembered for the tap that was on its way meanwhile. */
 const ANSWERS = 20;
 
@@ -33,6 +35,8 @@ const GONE: (Reason | undefined)[] = ["request_expired", "no_such_request"];
 export class Console {
   readonly link = signal<BoxLink | null>(null);
   readonly media = signal<MediaSessions | null>(null);
+  /** The guest who is seen and heard off air, on this console. */
+  readonly look = signal<{ user_id: string; media: MediaSessions } | null>(null);
   readonly notices = signal<Notice[]>([]);
   readonly people = signal<Person[]>([]);
   readonly pairError = signal<string | null>(null);
@@ -40,6 +44,13 @@ export class Console {
   readonly undos = new Undos();
   readonly room = computed(() => this.link.value?.room.value ?? null);
   readonly watchers = computed(() => this.link.value?.health.value?.watchers);
+  /** Whom the host speaks to off air. */
+  readonly talkback = computed(() => this.link.value?.pending.value?.talkback ?? null);
+  /** The same if it is this console that does. `pending` comes again with every change; who is spoken to rarely changes. */
+  readonly #talksTo = computed(() => {
+    const talkback = this.talkback.value;
+    return talkback && talkback.by === this.link.value?.credentials.user_id ? talkback.user_id : null;
+  });
   readonly code: string;
   #notice = 0;
   readonly #answered = new Map<string, string>();
@@ -50,6 +61,8 @@ export class Console {
     if (known) this.#connect(known);
     effect(() => this.#watchLink());
     effect(() => this.#watchPending());
+    effect(() => this.#watchLook());
+    effect(() => this.#keepTalking());
     effect(() => {
       // Nothing tells a console that someone began to watch, but the count of those who do.
       if (this.watchers.value !== undefined) void this.refreshPeople();
@@ -81,10 +94,36 @@ export class Console {
   unpair(): void {
     this.undos.flush();
     hostCredentials.forget();
+    this.look.peek()?.media.end();
+    this.look.value = null;
     this.media.peek()?.end();
     this.link.peek()?.end();
     this.media.value = null;
     this.link.value = null;
+  }
+
+  /** One guest at a time: whoever was looked at before is not any more. */
+  lookAt(user_id: string): void {
+    const link = this.link.peek();
+    if (!link) return;
+    this.look.peek()?.media.end();
+    const media = new MediaSessions(link, null, user_id);
+    this.look.value = { user_id, media };
+    media.watch();
+  }
+
+  stopLooking(): void {
+    const look = this.look.peek();
+    if (!look) return;
+    look.media.end();
+    this.look.value = null;
+    // Where this does not arrive, the look has ended with the connection.
+    this.link.peek()?.call("media.watch", { on: false, user_id: look.user_id }).catch(() => undefined);
+  }
+
+  /** Off air, to this guest alone; to everybody again with null. */
+  async talkTo(user_id: string | null): Promise<void> {
+    await this.ask("talkback.set", user_id ? { user_id } : {});
   }
 
   /** Asks the box, and shows its sentence if it says no. The result is null then. */
@@ -175,8 +214,10 @@ export class Console {
     } else if (link.state.value === "replaced") {
       const media = this.media.peek();
       if (media) media.wanted = false;
+      this.stopLooking();
     } else if (link.state.value === "up" && link.epoch.value > 0) {
       this.media.peek()?.watch();
+      this.look.peek()?.media.watch();
       void this.refreshPeople();
     }
   }
@@ -187,6 +228,25 @@ export class Console {
     if (!pending) return;
     const open = new Set(pending.requests.map((r) => r.request_id));
     this.undos.keep((key) => key.startsWith("ban ") || open.has(key));
+  }
+
+  /** A look ends with its guest's request or seat. */
+  #watchLook(): void {
+    const { room, pending } = this.link.value ?? {};
+    const user_id = this.look.value?.user_id;
+    const [guests, requests] = [room?.value?.guests, pending?.value?.requests];
+    if (!user_id || !guests || !requests) return;
+    if (![...guests, ...requests].some((p) => p.user_id === user_id)) this.stopLooking();
+  }
+
+  /** For as long as this console is the one that speaks. */
+  #keepTalking(): (() => void) | undefined {
+    const link = this.link.value;
+    const user_id = this.#talksTo.value;
+    if (!link || !user_id) return undefined;
+    // What the box refuses now it has ended already, and the snapshot says so.
+    const again = setInterval(() => link.call("talkback.set", { user_id }).catch(() => undefined), STILL_TALKING_MS);
+    return () => clearInterval(again);
   }
 
   #notified({ method, params }: Notification): void {

@@ -8,6 +8,7 @@ import { HostControls, RoomSettings } from "./box-parts";
 import { Alarms, HealthLine } from "./health";
 import { Invite } from "./invite";
 import { LayoutPicker } from "./layout";
+import { TalkBanner } from "./off-air";
 import { Outputs, Recording, RecordingNow } from "./outputs";
 import { People } from "./people";
 import { Preview } from "./preview";
@@ -73,6 +74,7 @@ function Desk({ show }: { show: Console }) {
           {t.boxOffline}
         </p>
       )}
+      <TalkBanner show={show} />
       <Alarms show={show} />
       <Notices show={show} />
       <main class="desk">

@@ -6,6 +6,7 @@ import { t } from "../i18n";
 import type { PendingRequest } from "../protocol";
 import { Countdown, Field } from "../ui/common";
 import type { Console } from "./console";
+import { Look, OffAirButtons } from "./off-air";
 import { UNDO_MS } from "./undo";
 
 /** What the contract allows a host to say. */
@@ -93,6 +94,8 @@ function Request({ show, request, until }: { show: Console; request: PendingRequ
           <Bubble />
         </button>
       </div>
+      <OffAirButtons show={show} guest={request} />
+      <Look show={show} guest={request} />
       {writing.value && (
         <form
           class="words-form"

@@ -6,6 +6,7 @@ import type { GuestHealth, GuestState, RoomSnapshot } from "../protocol";
 import { LevelBar } from "../ui/level";
 import { useOwn } from "../ui/own";
 import type { Console } from "./console";
+import { Look, OffAirButtons } from "./off-air";
 import { Drag, DragSheet, SEATS, SeatButtons } from "./move";
 
 const SILENCE_DB = -100;
@@ -111,6 +112,8 @@ function Seat({ show, guest, room, onDrag }: SeatProps) {
           {t.ban}
         </button>
       </div>
+      <OffAirButtons show={show} guest={guest} />
+      <Look show={show} guest={guest} seated />
       {moving.value && (
         <div
           class="move"

@@ -32,6 +32,8 @@ export class MediaSessions {
   readonly error = signal<string | null>(null);
   readonly #link: BoxLink;
   readonly #own: Own | null;
+  /** The one guest whom this shows off air, to a host; the programme otherwise. */
+  readonly #of: string | null;
   #current: Peer | null = null;
   #next: Peer | null = null;
   /** Candidates that came before the offer of their session. */
@@ -42,9 +44,10 @@ export class MediaSessions {
   #watching = false;
   readonly #stops: (() => void)[] = [];
 
-  constructor(link: BoxLink, own: Own | null) {
+  constructor(link: BoxLink, own: Own | null, of: string | null = null) {
     this.#link = link;
     this.#own = own;
+    this.#of = of;
     this.#stops.push(link.listen((n) => this.#notified(n)));
     const moved = () => this.restart();
     addEventListener("online", moved);
@@ -76,7 +79,7 @@ export class MediaSessions {
   restart(): void {
     clearTimeout(this.#restart);
     if (!this.#wanted) return;
-    const session = this.#newest?.session ?? lastSession() ?? UNKNOWN_SESSION;
+    const session = this.#known;
     const again = () => (this.#restart = setTimeout(() => this.restart(), RESTART_AGAIN_MS));
     if (this.#link.state.peek() !== "up") {
       again();
@@ -87,7 +90,7 @@ export class MediaSessions {
       () => (this.error.value = null),
       (error: unknown) => {
         // A newer session is on its way already, or is here: nothing is wrong with that one.
-        if (session !== (this.#newest?.session ?? lastSession() ?? UNKNOWN_SESSION)) return;
+        if (session !== this.#known) return;
         if (error instanceof RpcError && this.#watching) this.watch();
         else if (!(error instanceof RpcError && error.code === NO_SUCH_SESSION)) this.#failed(error);
       },
@@ -95,12 +98,16 @@ export class MediaSessions {
     again();
   }
 
-  /** Asks for the programme without going on air. */
+  get #known(): string {
+    return this.#newest?.session ?? (this.#of ? null : lastSession()) ?? UNKNOWN_SESSION;
+  }
+
+  /** Asks for the programme without going on air, or for the one guest. */
   watch(): void {
     this.#watching = true;
     this.#wanted = true;
     clearTimeout(this.#restart);
-    this.#link.call("media.watch", { on: true }).then(
+    this.#link.call("media.watch", { on: true, ...(this.#of ? { user_id: this.#of } : {}) }).then(
       () => (this.error.value = null),
       (error: unknown) => this.#failed(error),
     );
@@ -144,11 +151,11 @@ export class MediaSessions {
   }
 
   #offered(offer: MediaOffer): void {
-    if (!this.#wanted) return;
+    if (!this.#wanted || (offer.user_id ?? null) !== this.#of) return;
     clearTimeout(this.#restart);
     this.#movedAt = performance.now();
     this.#next?.close();
-    rememberSession(offer.session);
+    if (!this.#of) rememberSession(offer.session);
     const send = this.#link;
     const peer: Peer = new Peer(offer, {
       sendAnswer: (sdp) => send.call("media.answer", { session: offer.session, sdp }),

@@ -9,10 +9,15 @@ interface Props {
   stream: MediaStream | null;
   /** The host sits beside the studio's own loudspeakers: their preview is silent until they ask for sound. */
   silent?: boolean;
+  /** Its sound can be turned on and off here. */
+  sound?: boolean;
+  /** What is seen, and what is said until it is; the programme if left out. */
+  label?: string;
+  loading?: string;
   children?: ComponentChildren;
 }
 
-export function Programme({ stream, silent = false, children }: Props) {
+export function Programme({ stream, silent = false, sound = silent, label = t.programme, loading = t.programmeLoading, children }: Props) {
   const video = useRef<HTMLVideoElement>(null);
   const muted = useSignal(silent);
   const blocked = useSignal(false);
@@ -51,14 +56,14 @@ export function Programme({ stream, silent = false, children }: Props) {
 
   return (
     <div class="programme">
-      <video ref={video} playsInline autoplay aria-label={t.programme} />
-      {!stream && <p class="programme-wait">{t.programmeLoading}</p>}
+      <video ref={video} playsInline autoplay aria-label={label} />
+      {!stream && <p class="programme-wait">{loading}</p>}
       {blocked.value && (
         <button type="button" class="hear primary" onClick={() => hear(true)}>
           {t.tapToHear}
         </button>
       )}
-      {silent && stream && !blocked.value && (
+      {sound && stream && !blocked.value && (
         <button type="button" class="hear" onClick={() => hear(muted.value)}>
           {muted.value ? t.listen : t.silence}
         </button>

@@ -1,6 +1,7 @@
 // The audience's page: the programme, and the button that asks for more. Whoever asks, or is invited, goes on air right here.
 
 import { computed, effect, useSignal, useSignalEffect } from "@preact/signals";
+import { Attention } from "../guest/attention";
 import { Below, GuestPage, InUse, Invitation, Waiting } from "../guest/page";
 import type { GuestShow } from "../guest/show";
 import { t } from "../i18n";
@@ -35,6 +36,7 @@ export function WatchPage({ show }: { show: GuestShow }) {
           {status ? t.status[status] : ""}
         </p>
         <Below show={show} />
+        <Attention show={show} />
       </div>
       <ErrorBox message={show.error.value} onDismiss={() => (show.error.value = null)} />
       {link?.state.value === "replaced" && <Replaced />}

@@ -22,7 +22,8 @@ pub const CALLS: &[(&str, &str, &str)] = &[
     ),
     ("media.restart", r#"{"session":"s-4"}"#, "{}"),
     ("media.set", r#"{"audio_muted":true}"#, "{}"),
-    ("media.watch", r#"{"on":true}"#, "{}"),
+    ("media.watch", r#"{"on":true,"user_id":"b7"}"#, "{}"),
+    ("talkback.set", r#"{"user_id":"b7"}"#, "{}"),
     (
         "mic.respond",
         r#"{"user_id":"b7","accept":true,"seat":1}"#,
@@ -113,6 +114,7 @@ pub const NOTIFICATIONS: &[(&str, &str)] = &[
         "media.state",
         r#"{"audio_muted":true,"video_muted":false,"muted_by_host":true}"#,
     ),
+    ("host.attention", r#"{"watching":true,"talking":false}"#),
     (
         "mic.requested",
         r#"{"request_id":"r-17","user_id":"b7","name":"Ana","camera":true,"expires_in_ms":30000}"#,
@@ -165,7 +167,7 @@ pub const SNAPSHOTS: &[(&str, &str)] = &[
     ),
     (
         "pending",
-        r#"{"rev":41,"requests":[{"request_id":"r-17","user_id":"c2","name":"Bo","camera":true,"expires_in_ms":41000}]}"#,
+        r#"{"rev":41,"requests":[{"request_id":"r-17","user_id":"c2","name":"Bo","camera":true,"expires_in_ms":41000}],"talkback":{"user_id":"c2","by":"c1","by_name":"Ana's phone"}}"#,
     ),
     (
         "outputs",

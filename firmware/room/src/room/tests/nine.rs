@@ -2,7 +2,7 @@
 
 use dais_protocol::{
     Call, Empty, HostSet, Layout, LayoutSet, MediaRestart, MediaSet, MicAnswer, MicDisconnect,
-    MicInvite, MicMove, MicRequest, MicRespond, MicSet, OfUser, RoomSet, SeatLock,
+    MicInvite, MicMove, MicRequest, MicRespond, MicSet, OfUser, RoomSet, SeatLock, TalkbackSet,
 };
 use proptest::prelude::*;
 
@@ -20,6 +20,7 @@ enum Event {
     /// A guest restarts whichever session it has.
     Restart(u8),
     Host(u8, Call),
+    HostGone(u8),
     Media(u8, MediaEvent),
     Speaking(u8, bool),
     /// The network delivers a request once more.
@@ -66,6 +67,8 @@ fn host_call() -> impl Strategy<Value = Call> {
         1 => (user_id(), any::<Option<bool>>(), any::<Option<bool>>()).prop_map(|(user_id, audio_muted, video_muted)| {
             Call::MicSet(MicSet { user_id, audio_muted, video_muted, gain_db: None })
         }),
+        3 => prop::option::weighted(0.8, user_id())
+            .prop_map(|user_id| Call::TalkbackSet(TalkbackSet { user_id })),
         1 => (any_seat(), any::<bool>()).prop_map(|(seat, locked)| Call::SeatLock(SeatLock { seat, locked })),
         1 => (prop::bool::weighted(0.9), 1..=9u8).prop_map(|(accepting, most)| {
             Call::RoomSet(RoomSet { title: None, accepting: Some(accepting), max_guests: Some(max(most)) })
@@ -88,6 +91,7 @@ fn event() -> impl Strategy<Value = Event> {
         8 => (guest(), guest_call()).prop_map(|(guest, call)| Event::Guest(guest, call)),
         1 => guest().prop_map(Event::Restart),
         10 => (0..CONSOLES, host_call()).prop_map(|(console, call)| Event::Host(console, call)),
+        1 => (0..CONSOLES).prop_map(Event::HostGone),
         8 => (guest(), media).prop_map(|(guest, event)| Event::Media(guest, event)),
         1 => (1..=9u8, any::<bool>()).prop_map(|(seat, speaking)| Event::Speaking(seat, speaking)),
         4 => any::<prop::sample::Index>().prop_map(Event::Again),
@@ -138,7 +142,8 @@ impl Life {
         let shown = |room: &Room| {
             let mut snapshot = room.snapshot(self.now);
             snapshot.rev = 0;
-            (snapshot, room.pending(self.now).requests)
+            let pending = room.pending(self.now);
+            (snapshot, pending.requests, pending.talkback)
         };
         let changed = shown(&before) != shown(&self.room);
         prop_assert!(
@@ -263,6 +268,11 @@ impl Life {
                 .map(drop),
             Event::Guest(guest, call) => self.call(Caller::Guest(user(guest)), call),
             Event::Host(console, call) => self.call(Caller::Host(id(&format!("h{console}"))), call),
+            Event::HostGone(console) => self
+                .apply(Input::HostGone {
+                    user: id(&format!("h{console}")),
+                })
+                .map(drop),
             Event::Restart(guest) => match self.room.session_of(&user(guest)).cloned() {
                 Some(session) => self.call(
                     Caller::Guest(user(guest)),

@@ -220,6 +220,15 @@ impl Watch {
                 self.invited
             )
         })?;
+        if let Some(talkback) = &room.core.talkback {
+            let hears = room.core.guests.get(&talkback.user).is_some_and(|guest| {
+                let there = guest.request().is_some() || guest.stay().is_some();
+                there && guest.media.as_ref().is_some_and(|media| media.alive)
+            });
+            ensure(hears, || {
+                format!("the host speaks to {}, who does not hear", talkback.user)
+            })?;
+        }
         let mut sessions = 0;
         for (user, guest) in guests() {
             let idle = matches!(guest.stage, Stage::Idle | Stage::Invited(_));

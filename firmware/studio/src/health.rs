@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use gst::ClockTime;
 
+use crate::capture::Signal;
 use crate::feed::FeedHealth;
 use crate::slot::SlotHealth;
 
@@ -46,6 +47,8 @@ pub struct StudioHealth {
     pub microphone_xruns: u64,
     pub microphone_reopened: u64,
     pub camera_reopened: u64,
+    /// What comes in at the host's camera, where it is one, once it was asked.
+    pub signal: Option<Signal>,
     /// How often the monitor output's card ran dry.
     pub monitor_xruns: u64,
     pub capture_to_mix: Latency,
@@ -93,6 +96,17 @@ pub(crate) struct Counters {
     /// Times 100.
     pub encoded_fps: AtomicU32,
     pub ledger: Ledger,
+    signal: Mutex<Option<Signal>>,
+}
+
+impl Counters {
+    pub fn tell_signal(&self, signal: Signal) {
+        *self.signal.lock().unwrap_or_else(PoisonError::into_inner) = Some(signal);
+    }
+
+    pub fn signal(&self) -> Option<Signal> {
+        *self.signal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 pub(crate) fn add(counter: &AtomicU64, n: u64) {

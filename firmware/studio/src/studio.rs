@@ -211,6 +211,7 @@ impl Studio {
             microphone_xruns: get(&counters.microphone_xruns),
             microphone_reopened: get(&counters.microphone_reopened),
             camera_reopened: get(&counters.camera_reopened),
+            signal: counters.signal(),
             monitor_xruns: get(&counters.monitor_xruns),
             capture_to_mix,
             mix_to_encoded,

@@ -138,6 +138,7 @@ impl Vitals {
         dropped("sound", studio.blocks_missed);
         dropped("microphone_xruns", studio.microphone_xruns);
         dropped("monitor_xruns", studio.monitor_xruns);
+        dropped("screen", studio.screen_dropped);
         dropped("requests", refused + counters.dropped_requests);
         dropped("mqtt", counters.dropped_qos0 + counters.dropped_qos1);
         for output in &studio.outputs {

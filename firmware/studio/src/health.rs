@@ -51,6 +51,8 @@ pub struct StudioHealth {
     pub signal: Option<Signal>,
     /// How often the monitor output's card ran dry.
     pub monitor_xruns: u64,
+    /// Pictures that the host's screen was too slow to show.
+    pub screen_dropped: u64,
     pub capture_to_mix: Latency,
     pub mix_to_encoded: Latency,
     pub capture_to_encoded: Latency,
@@ -93,6 +95,7 @@ pub(crate) struct Counters {
     pub microphone_reopened: AtomicU64,
     pub camera_reopened: AtomicU64,
     pub monitor_xruns: AtomicU64,
+    pub screen_dropped: AtomicU64,
     /// Times 100.
     pub encoded_fps: AtomicU32,
     pub ledger: Ledger,

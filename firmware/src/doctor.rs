@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use dais_studio::capture::Control;
 use dais_studio::probe::{Device, Report, probe};
 use dais_studio::{Figures, Passport, StudioConfig};
 
@@ -181,5 +182,23 @@ fn list(title: &str, devices: &[Device]) {
                 .map(|s| format!("  (\"{s}\")"))
                 .unwrap_or_default()
         );
+        for control in &device.controls {
+            println!("    {}", described(control));
+        }
     }
+}
+
+/// A control of a sound card, for a person.
+fn described(control: &Control) -> String {
+    let gain = match (control.gain_db, control.range_db) {
+        (Some(gain), Some([least, most])) => {
+            format!(": {gain:.1} dB, {least:.1} to {most:.1} can be set")
+        }
+        _ => String::new(),
+    };
+    let muted = match control.muted {
+        Some(true) => ", off (a box switches the first one on)",
+        _ => "",
+    };
+    format!("control \"{}\"{gain}{muted}", control.name)
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dais_broker::Link;
-use dais_protocol::{Alarm, GuestHealth, Health, Latency, Seat};
+use dais_protocol::{Alarm, CameraSignal, EncoderHealth, GuestHealth, Health, Latency, Seat};
 use dais_studio::StudioHealth;
+use dais_studio::capture::Signal;
 use dais_studio::config::ProgrammeConfig;
 use dais_studio::session::SessionHealth;
 use tokio::sync::watch;
@@ -126,6 +127,8 @@ impl Vitals {
         health.disk_free_s = free.and_then(|free| free.checked_div(self.bytes_per_s));
         health.guests = std::mem::take(&mut self.guests);
         health.watchers = watchers as u32;
+        health.camera = studio.signal.map(to_wire);
+        health.encoders = studio.encoders.iter().map(of_line).collect();
         let mut dropped = |place: &str, count: u64| {
             *health.dropped.entry(place.to_owned()).or_default() += count;
         };
@@ -135,6 +138,7 @@ impl Vitals {
         dropped("sound", studio.blocks_missed);
         dropped("microphone_xruns", studio.microphone_xruns);
         dropped("monitor_xruns", studio.monitor_xruns);
+        dropped("screen", studio.screen_dropped);
         dropped("requests", refused + counters.dropped_requests);
         dropped("mqtt", counters.dropped_qos0 + counters.dropped_qos1);
         for output in &studio.outputs {
@@ -223,7 +227,28 @@ impl Vitals {
             disk_free_s: None,
             watchers: 0,
             guests: Vec::new(),
+            camera: None,
+            encoders: Vec::new(),
             alarms: Vec::new(),
         }
+    }
+}
+
+fn to_wire(signal: Signal) -> CameraSignal {
+    match signal {
+        Signal::Ok => CameraSignal::Ok,
+        Signal::NoCamera => CameraSignal::NoCamera,
+        Signal::NoCable => CameraSignal::NoCable,
+        Signal::NoSignal => CameraSignal::NoSignal,
+        Signal::NoSync => CameraSignal::NoSync,
+        Signal::Unsupported => CameraSignal::Unsupported,
+    }
+}
+
+fn of_line(encoder: &dais_studio::health::EncoderHealth) -> EncoderHealth {
+    EncoderHealth {
+        line: encoder.line.into(),
+        element: encoder.element.clone(),
+        left: encoder.left.clone(),
     }
 }

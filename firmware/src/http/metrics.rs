@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use dais_protocol::Health;
+use dais_protocol::{CameraSignal, Health};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -16,6 +16,16 @@ use super::Door;
 
 type Labels = Vec<(String, String)>;
 type Float = Gauge<f64, AtomicU64>;
+
+/// Every state has a line of its own, so that a rule can wait for one that has not come yet.
+const SIGNALS: [(CameraSignal, &str); 6] = [
+    (CameraSignal::Ok, "ok"),
+    (CameraSignal::NoCamera, "no_camera"),
+    (CameraSignal::NoCable, "no_cable"),
+    (CameraSignal::NoSignal, "no_signal"),
+    (CameraSignal::NoSync, "no_sync"),
+    (CameraSignal::Unsupported, "unsupported"),
+];
 
 pub async fn metrics(State(door): State<Door>) -> Response {
     let health = door.health.borrow().clone();
@@ -93,6 +103,37 @@ fn render(health: &Health, turned_away: u64) -> Result<String, std::fmt::Error> 
         .get_or_create(&vec![("place".into(), "connections".into())])
         .inc_by(turned_away);
     registry.register("dropped", "What was dropped, by place", dropped);
+    if let Some(signal) = health.camera {
+        let camera = Family::<Labels, Gauge>::default();
+        for (state, name) in SIGNALS {
+            camera
+                .get_or_create(&vec![("state".into(), name.into())])
+                .set(i64::from(state == signal));
+        }
+        registry.register(
+            "camera_signal",
+            "What comes in at the host's camera: 1 for the state it is in",
+            camera,
+        );
+    }
+    let encoders = Family::<Labels, Gauge>::default();
+    for line in &health.encoders {
+        let of = |element: &String| {
+            vec![
+                ("line".into(), line.line.clone()),
+                ("element".into(), element.clone()),
+            ]
+        };
+        for left in &line.left {
+            encoders.get_or_create(&of(left)).set(0);
+        }
+        encoders.get_or_create(&of(&line.element)).set(1);
+    }
+    registry.register(
+        "encoder",
+        "Which encoder makes the pictures of a line: 1, and 0 for one that failed and was left",
+        encoders,
+    );
     let latency = Family::<Labels, Float>::default();
     for (stage, value) in &health.latency {
         for (quantile, ms) in [("0.5", value.p50_ms), ("0.99", value.p99_ms)] {
@@ -107,4 +148,29 @@ fn render(health: &Health, turned_away: u64) -> Result<String, std::fmt::Error> 
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_camera_s_signal_and_the_encoders_are_among_the_figures() {
+        let health: Health = serde_json::from_value(serde_json::json!({
+            "rev": 1, "uptime_ms": 1, "fps": 30.0, "frames": 1, "dropped": {}, "latency": {}, "cpu": 0.5,
+            "memory_bytes": 1, "temperature_c": null, "disk_free_bytes": null, "watchers": 0, "camera": "no_sync",
+            "encoders": [{"line": "programme", "element": "x264enc", "left": ["v4l2h264enc"]}], "alarms": [],
+        }))
+        .unwrap();
+        let text = render(&health, 0).unwrap();
+        for line in [
+            "dais_camera_signal{state=\"no_sync\"} 1",
+            "dais_camera_signal{state=\"ok\"} 0",
+            "dais_encoder{line=\"programme\",element=\"x264enc\"} 1",
+            "dais_encoder{line=\"programme\",element=\"v4l2h264enc\"} 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}: {text}");
+        }
+    }
 }

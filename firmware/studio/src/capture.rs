@@ -16,9 +16,11 @@ mod edid;
 mod hotplug;
 mod identity;
 mod microphone;
+mod mixer;
 pub mod monitor;
 mod pcm;
 mod pipeline;
+pub(crate) mod screen;
 mod signal;
 mod trouble;
 mod v4l2;
@@ -37,6 +39,8 @@ use crate::slot::Slot;
 use crate::studio::Shared;
 use hotplug::Plugs;
 pub use identity::{Device, Places};
+pub use mixer::Control;
+pub(crate) use mixer::controls;
 pub use signal::Signal;
 use trouble::Trouble;
 
@@ -117,7 +121,7 @@ impl What {
     fn trouble(&self) -> (&'static str, String) {
         match self {
             What::Picture(VideoSpec::V4l2(device)) => (
-                "the host's camera gives no picture",
+                Signal::NoCamera.trouble(),
                 format!("Check the camera and its cable: {device}. It is tried again."),
             ),
             What::Sound(AudioSpec::Alsa(device)) => (
@@ -183,8 +187,6 @@ enum End {
     Broken(String),
 }
 
-/// On the slate while the camera itself is the trouble.
-const NO_CAMERA: &str = "No camera";
 const CHANGED: &str = "New format";
 
 /// Runs a capture, and runs it again.
@@ -211,10 +213,17 @@ fn keep(shared: &Shared, host: &Arc<Slot>, what: &What, stop: &AtomicBool) {
             host.audio.clear();
         }
     };
+    // Of a card's input only: a test picture has no signal.
+    let told = |signal: Signal| {
+        if matches!(what, What::Picture(VideoSpec::V4l2(_))) {
+            shared.counters.tell_signal(signal);
+        }
+    };
     while !stop.load(Ordering::Relaxed) {
         let mut came = false;
         let mut alive = || {
             came = true;
+            told(Signal::Ok);
             trouble.over();
             if let Some(since) = away.take() {
                 let ms = since.elapsed().as_millis() as u64;
@@ -242,6 +251,7 @@ fn keep(shared: &Shared, host: &Arc<Slot>, what: &What, stop: &AtomicBool) {
                     add(&shared.counters.camera_reopened, 1);
                 }
                 blank(signal.words());
+                told(signal);
                 trouble.is(signal.trouble(), || signal.advice().into());
                 wait(signal::EVERY, stop, &plugs);
             }
@@ -252,7 +262,8 @@ fn keep(shared: &Shared, host: &Arc<Slot>, what: &What, stop: &AtomicBool) {
                     _ => &shared.counters.camera_reopened,
                 };
                 add(counter, 1);
-                blank(NO_CAMERA);
+                blank(Signal::NoCamera.words());
+                told(Signal::NoCamera);
                 trouble.is(what_is_wrong, || format!("{advice} ({why})"));
                 wait_again(&mut failures, stop, &plugs);
             }

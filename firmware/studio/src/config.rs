@@ -30,6 +30,10 @@ pub struct CaptureConfig {
     pub video: String,
     /// `test`, `alsa:DEVICE`, `file:PATH` or `none`.
     pub audio: String,
+    /// What the card's own gain is set to, as near as the card can; left alone if `None`.
+    pub audio_gain_db: Option<f32>,
+    /// The card's mixer control for that; the likeliest if `None`.
+    pub audio_control: Option<String>,
 }
 
 impl Default for CaptureConfig {
@@ -37,22 +41,27 @@ impl Default for CaptureConfig {
         CaptureConfig {
             video: "test".into(),
             audio: "test".into(),
+            audio_gain_db: None,
+            audio_control: None,
         }
     }
 }
 
-/// What the host hears.
+/// What the host hears and sees.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MonitorConfig {
     /// `none` or `alsa:DEVICE`: everybody but the host, on that playback device.
     pub audio: String,
+    /// `none`, `kms` or `kms:CONNECTOR`: the programme, on a screen of the board.
+    pub video: String,
 }
 
 impl Default for MonitorConfig {
     fn default() -> Self {
         MonitorConfig {
             audio: "none".into(),
+            video: "none".into(),
         }
     }
 }
@@ -352,7 +361,16 @@ impl StudioConfig {
         }
         crate::capture::VideoSpec::parse(&self.capture.video)?;
         crate::capture::AudioSpec::parse(&self.capture.audio)?;
+        if let Some(gain) = self.capture.audio_gain_db
+            && !(-100.0..=100.0).contains(&gain)
+        {
+            return bad(
+                "capture.audio_gain_db",
+                format!("{gain} is not between -100 and 100"),
+            );
+        }
         crate::capture::monitor::parse(&self.monitor.audio)?;
+        crate::capture::screen::parse(&self.monitor.video)?;
         Ok(())
     }
 }

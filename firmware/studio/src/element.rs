@@ -19,7 +19,9 @@ pub(crate) fn missing(factory: &str) -> StudioError {
         "matroskamux" | "flvmux" | "vp8enc" | "vp8dec" | "v4l2src" | "jpegdec" | "rtph264pay"
         | "rtpvp8pay" | "rtpopuspay" | "capssetter" => "gstreamer1.0-plugins-good",
         "webrtcbin" | "dtlssrtpenc" | "srtpenc" | "openh264enc" | "rtmp2sink" | "srtsink"
-        | "mpegtsmux" | "h264parse" | "fdkaacenc" | "voaacenc" => "gstreamer1.0-plugins-bad",
+        | "mpegtsmux" | "h264parse" | "kmssink" | "fdkaacenc" | "voaacenc" => {
+            "gstreamer1.0-plugins-bad"
+        }
         "aacparse" => "gstreamer1.0-plugins-good",
         "glvideomixer" | "gldownload" => "gstreamer1.0-gl",
         "vacompositor" | "vapostproc" => "gstreamer1.0-plugins-bad",

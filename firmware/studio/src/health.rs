@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use gst::ClockTime;
 
+use crate::capture::Signal;
 use crate::feed::FeedHealth;
 use crate::slot::SlotHealth;
 
@@ -46,8 +47,12 @@ pub struct StudioHealth {
     pub microphone_xruns: u64,
     pub microphone_reopened: u64,
     pub camera_reopened: u64,
+    /// What comes in at the host's camera, where it is one, once it was asked.
+    pub signal: Option<Signal>,
     /// How often the monitor output's card ran dry.
     pub monitor_xruns: u64,
+    /// Pictures that the host's screen was too slow to show.
+    pub screen_dropped: u64,
     pub capture_to_mix: Latency,
     pub mix_to_encoded: Latency,
     pub capture_to_encoded: Latency,
@@ -90,9 +95,21 @@ pub(crate) struct Counters {
     pub microphone_reopened: AtomicU64,
     pub camera_reopened: AtomicU64,
     pub monitor_xruns: AtomicU64,
+    pub screen_dropped: AtomicU64,
     /// Times 100.
     pub encoded_fps: AtomicU32,
     pub ledger: Ledger,
+    signal: Mutex<Option<Signal>>,
+}
+
+impl Counters {
+    pub fn tell_signal(&self, signal: Signal) {
+        *self.signal.lock().unwrap_or_else(PoisonError::into_inner) = Some(signal);
+    }
+
+    pub fn signal(&self) -> Option<Signal> {
+        *self.signal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 pub(crate) fn add(counter: &AtomicU64, n: u64) {

@@ -262,6 +262,7 @@ impl PictureMix {
         }
         counters.ledger.mixed(pts, captured, self.shared.time.now());
         self.encoder.push(canvas.clone());
+        self.shared.screen.put(&canvas);
         self.send_return(beat, &canvas);
     }
 

@@ -9,7 +9,7 @@ use gstdais::frame::I420;
 use gstdais::tilemix::TileMixer;
 use serde::Serialize;
 
-use crate::capture::Places;
+use crate::capture::{Control, Places, controls};
 use crate::config::{MixEngine, StudioConfig};
 use crate::element::missing;
 use crate::encoder::{Key, Passport, Passports, Rung, Terms, VideoShape, try_out};
@@ -67,6 +67,9 @@ pub struct Device {
     pub name: String,
     /// As `[capture]` names it, where it can be told.
     pub setting: Option<String>,
+    /// A sound card's controls for capture; the box uses the first, or `[capture] audio_control`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub controls: Vec<Control>,
 }
 
 /// The passports that a box has.
@@ -192,8 +195,16 @@ fn devices(class: &str, property: &str, kind: &str) -> Vec<Device> {
         .map(|device| Device {
             name: device.display_name().to_string(),
             setting: setting(device),
+            controls: card(device).map_or_else(Vec::new, |card| controls(card).unwrap_or_default()),
         })
         .collect()
+}
+
+/// The number of a sound card.
+fn card(device: &gst::Device) -> Option<i32> {
+    let properties = device.properties()?;
+    let card = properties.get::<String>("alsa.card").ok()?;
+    card.parse().ok()
 }
 
 fn mix_ms() -> f64 {

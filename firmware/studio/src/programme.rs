@@ -210,6 +210,12 @@ impl Lines {
             VideoShape::of_programme(config),
             VideoShape::of_returns(config),
         );
+        // Beside the pictures' encoders, so that the first frame does not wait for the sound's.
+        let kbps = p.audio_kbps;
+        let sound = std::thread::Builder::new()
+            .name("encoder-trial".into())
+            .spawn(move || encoder::choose_sound(kbps))
+            .map_err(StudioError::Thread)?;
         let passports = Passports::open(config.passports.clone());
         let for_programme = encoder::find(p, &programme, &passports, true)?;
         // What gave a picture of the programme's shape a moment ago is not asked again.
@@ -222,7 +228,9 @@ impl Lines {
             .into_iter()
             .flat_map(|(rungs, shape)| rungs.into_iter().map(|rung| (rung, shape.clone())))
             .collect();
-        let aac = encoder::choose_sound(p.audio_kbps)?;
+        let aac = sound
+            .join()
+            .map_err(|_| StudioError::pipeline("encoder", "the trial of AAC came to no end"))??;
         let feeds = &shared.feeds;
         let programme = {
             let (shared, moving) = (shared.clone(), Arc::new(AtomicBool::new(false)));

@@ -33,6 +33,7 @@ pub struct Shared {
     pub(crate) stage: Arc<Stage>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) lips: Arc<Lips>,
+    pub(crate) screen: Arc<capture::screen::Newest>,
 }
 
 impl Shared {
@@ -47,6 +48,7 @@ impl Shared {
             stage: Arc::default(),
             counters: Arc::default(),
             lips: Arc::default(),
+            screen: Arc::default(),
         }
     }
 
@@ -121,6 +123,9 @@ impl Studio {
             studio.run(Ok(thread))?;
         }
         if let Some(thread) = capture::monitor::start(shared, stop)? {
+            studio.run(Ok(thread))?;
+        }
+        if let Some(thread) = capture::screen::start(shared, stop)? {
             studio.run(Ok(thread))?;
         }
         Ok(studio)
@@ -216,7 +221,9 @@ impl Studio {
             microphone_xruns: get(&counters.microphone_xruns),
             microphone_reopened: get(&counters.microphone_reopened),
             camera_reopened: get(&counters.camera_reopened),
+            signal: counters.signal(),
             monitor_xruns: get(&counters.monitor_xruns),
+            screen_dropped: get(&counters.screen_dropped),
             capture_to_mix,
             mix_to_encoded,
             capture_to_encoded,

@@ -126,3 +126,34 @@ fn a_setting_that_cannot_be_is_named() {
         "ice.min_port and ice.max_port"
     );
 }
+
+#[tokio::test]
+async fn a_screen_that_is_not_there_is_told_about_and_costs_the_programme_nothing() {
+    let mut c = config();
+    // Not "kms": a developer's machine may have a screen.
+    c.monitor.video = "kms:NOT-THERE-1".into();
+    let (events, heard) = tokio::sync::mpsc::unbounded_channel();
+    let studio = Studio::start(c, events).unwrap();
+    let mut show = Show { studio, heard };
+    let (mut moving, mut trouble) = (false, None);
+    show.until("the programme moves and the trouble is told", |e| {
+        moving |= matches!(e, Event::Moving);
+        if let Event::Trouble { what, advice } = e {
+            trouble = Some((what.clone(), advice.clone()));
+        }
+        (moving && trouble.is_some()).then_some(())
+    })
+    .await;
+    let (what, advice) = trouble.unwrap();
+    assert_eq!(what, "the host's screen shows nothing");
+    assert!(advice.contains("[monitor] video"), "{advice}");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("show.mkv");
+    show.studio.start_record(path.clone()).unwrap();
+    show.until_recording().await;
+    show.frames(30).await;
+    show.stop_record().await;
+    assert_unbroken(&packets(&path, "v"), 15.0);
+    assert_eq!(show.studio.health().screen_dropped, 0);
+    show.studio.shutdown().await;
+}

@@ -93,6 +93,7 @@ fn show() -> State {
         "record": {"state": "live", "file": "/var/lib/dais/recordings/programme-0007.mkv", "bytes": 45_000_000, "seconds_left": 86_400}}))), 0);
     state.hear(Heard::Health(of(json!({"rev": 41, "uptime_ms": 60_000, "fps": 30.0, "frames": 1800, "dropped": {"mix": 2},
         "latency": {"capture_to_encoded": {"p50_ms": 4.0, "p99_ms": 5.75}}, "cpu": 0.75, "memory_bytes": 310_000_000,
+        "camera": "ok",
         "temperature_c": 51.5, "disk_free_bytes": 20_000_000_000u64, "watchers": 1, "alarms": []}))), 0);
     state.hear(
         Heard::Meters(of(json!({"rev": 41, "seats": [

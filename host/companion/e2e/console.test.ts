@@ -194,7 +194,7 @@ test("a destination shows how it does, and the health line is quiet with its fig
   const health = first.getByRole("region", { name: "Health of the box" });
   await first.getByText(/^Room for \d+ (h|min|days)/).waitFor();
   await health.getByText("Figures").click();
-  for (const figure of ["Frames per second", "Latency, usual / worst: camera to encoded", "Free disk", "Watching"]) {
+  for (const figure of ["Frames per second", "Encoder: programme", "Latency, usual / worst: camera to encoded", "Free disk", "Watching"]) {
     await health.getByText(figure, { exact: true }).waitFor();
   }
   await shot(first, "host-health-desktop");
@@ -208,6 +208,10 @@ test("an alarm says what is wrong and what to do", async () => {
     const alarm = console_.getByRole("list", { name: "Alarms" }).getByRole("listitem");
     await alarm.waitFor();
     assert.match(await alarm.innerText(), /camera.*: \w+/s);
+    const health = console_.getByRole("region", { name: "Health of the box" });
+    await health.getByText("Figures").click();
+    await health.getByText("Host's camera", { exact: true }).waitFor();
+    await health.getByText("not there", { exact: true }).waitFor();
     await shot(console_, "host-alarm-phone");
   } finally {
     await blind.stop();

@@ -1,6 +1,10 @@
 // The wire types of the control contract, from host/protocol/schemas/dais-v1.json by `npm run types`.
 
 /**
+ * What a capture card says of its input.
+ */
+export type CameraSignal = ("ok" | "no_signal") | "no_camera" | "no_cable" | "no_sync" | "unsupported";
+/**
  * The bare id of a user or a box: 1 to 32 of `a-z 0-9 -`.
  */
 export type Id = string;
@@ -306,6 +310,23 @@ export interface IceServer {
  * No parameters; or, as a result, done.
  */
 export interface Empty {}
+/**
+ * What makes the pictures of one stream.
+ */
+export interface EncoderHealth {
+  /**
+   * GStreamer's element.
+   */
+  element: string;
+  /**
+   * Those that failed since the start and were left, in that order.
+   */
+  left?: string[];
+  /**
+   * `programme`, `return` or `VP8 return`.
+   */
+  line: string;
+}
 export interface ErrorData {
   reason: Reason;
   [k: string]: unknown;
@@ -365,6 +386,10 @@ export interface Health {
    */
   alarms: Alarm[];
   /**
+   * What comes in at the host's camera; absent where the picture is a test's or a file's, and before the camera was asked.
+   */
+  camera?: CameraSignal | null;
+  /**
    * Cores in use by the box's process.
    */
   cpu: number;
@@ -379,6 +404,10 @@ export interface Health {
   dropped: {
     [k: string]: number;
   };
+  /**
+   * What encodes the pictures.
+   */
+  encoders?: EncoderHealth[];
   /**
    * Programme frames that left the encoder in the last second.
    */

@@ -162,6 +162,12 @@ pub struct Health {
     /// How each guest's connection does, by seat.
     #[serde(default)]
     pub guests: Vec<GuestHealth>,
+    /// What comes in at the host's camera; absent where the picture is a test's or a file's, and before the camera was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub camera: Option<CameraSignal>,
+    /// What encodes the pictures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub encoders: Vec<EncoderHealth>,
     /// What is wrong now; empty when all is well.
     pub alarms: Vec<Alarm>,
 }
@@ -180,6 +186,34 @@ pub struct GuestHealth {
     pub fps: f32,
     /// What came from the guest in the last second.
     pub kbps: u32,
+}
+
+/// What a capture card says of its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CameraSignal {
+    Ok,
+    /// The device itself is gone, busy, or gives nothing.
+    NoCamera,
+    /// Nothing is plugged into the card, or what is has no power.
+    NoCable,
+    NoSignal,
+    /// Something comes in, and the card can't lock onto it.
+    NoSync,
+    /// A format that the card can't take.
+    Unsupported,
+}
+
+/// What makes the pictures of one stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EncoderHealth {
+    /// `programme`, `return` or `VP8 return`.
+    pub line: String,
+    /// GStreamer's element.
+    pub element: String,
+    /// Those that failed since the start and were left, in that order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

@@ -14,6 +14,7 @@ use alsa::Direction;
 use gst::prelude::*;
 
 use super::branch::{chain, sound_sink};
+use super::mixer;
 use super::pcm::Pcm;
 use super::{End, LOOK, STALLED};
 use crate::element::{filter, make, posted_error};
@@ -41,6 +42,7 @@ pub(super) fn run(
         Ok(card) => card,
         Err(why) => return End::Broken(why),
     };
+    prepare(shared, &card);
     let (pipeline, entry) = match convert(shared, host, &card) {
         Ok(made) => made,
         Err(error) => return End::Broken(error.to_string()),
@@ -49,6 +51,27 @@ pub(super) fn run(
     let end = read(shared, &card, &pipeline, &entry, stop, alive);
     let _ = pipeline.set_state(gst::State::Null);
     end
+}
+
+/// A microphone whose mixer can't be set is heard all the same.
+fn prepare(shared: &Shared, card: &Pcm) {
+    let config = &shared.config.capture;
+    let Some(number) = card.number() else {
+        return;
+    };
+    match mixer::prepare(
+        number,
+        config.audio_control.as_deref(),
+        config.audio_gain_db,
+    ) {
+        Ok(Some(control)) => tracing::info!(
+            control = control.name,
+            gain_db = control.gain_db,
+            "the microphone is switched on in its card"
+        ),
+        Ok(None) => {}
+        Err(why) => tracing::warn!(why, "the microphone's card can't be set"),
+    }
 }
 
 fn read(

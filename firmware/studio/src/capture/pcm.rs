@@ -77,6 +77,12 @@ impl Pcm {
         }
     }
 
+    /// The card that it is on; a plugin's PCM (pulse) is on none.
+    pub fn number(&self) -> Option<i32> {
+        let card = self.pcm.info().ok()?.get_card();
+        (card >= 0).then_some(card)
+    }
+
     /// Waits at most `ms` for a period to read, or for room for one.
     pub fn ready(&self, ms: u32) -> alsa::Result<bool> {
         // Some plugins (pulse) do not wake whoever waits after their server was late.

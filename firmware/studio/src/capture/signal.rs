@@ -13,9 +13,12 @@ use super::v4l2::{Card, Input};
 /// How often a card is asked. Each time it talks to its receiver over a slow bus.
 pub(crate) const EVERY: Duration = Duration::from_millis(250);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Signal {
     Ok,
+    /// The card itself is gone, busy, or gives nothing.
+    NoCamera,
     /// Nothing is plugged in, or what is has no power.
     NoCable,
     NoSignal,
@@ -30,6 +33,7 @@ impl Signal {
     pub fn words(self) -> &'static str {
         match self {
             Signal::Ok => "Camera",
+            Signal::NoCamera => "No camera",
             Signal::NoCable => "No cable",
             Signal::NoSignal => "No signal",
             Signal::NoSync => "No sync",
@@ -40,6 +44,7 @@ impl Signal {
     pub(crate) fn trouble(self) -> &'static str {
         match self {
             Signal::Ok => "the host's camera is well",
+            Signal::NoCamera => "the host's camera gives no picture",
             Signal::NoCable => "the host's camera: no cable",
             Signal::NoSignal => "the host's camera: no signal",
             Signal::NoSync => "the host's camera: no sync",
@@ -50,6 +55,7 @@ impl Signal {
     pub(crate) fn advice(self) -> &'static str {
         match self {
             Signal::Ok => "Nothing needs to be done.",
+            Signal::NoCamera => "Check the camera and its cable.",
             Signal::NoCable => "Plug the camera's cable in at both ends, and switch the camera on.",
             Signal::NoSignal => {
                 "The cable is in, and no picture comes: wake the camera, and switch on its HDMI or SDI output."
@@ -243,6 +249,7 @@ mod tests {
     fn every_state_has_words_for_the_slate_and_says_what_to_do() {
         use std::collections::HashSet;
         let all = [
+            Signal::NoCamera,
             Signal::NoCable,
             Signal::NoSignal,
             Signal::NoSync,

@@ -41,8 +41,8 @@ pub(crate) struct Found {
     pub untried: Vec<Rung>,
 }
 
-/// Finds the best rung for this shape; see the parent module for what is tried when. `quick`: what has a good passport must
-/// also give a picture now.
+/// Finds the best rung for this shape; see the parent module for what is tried when. `quick`: what will be used must
+/// also give a picture now, if it may have none.
 pub(crate) fn find(
     config: &ProgrammeConfig,
     shape: &VideoShape,
@@ -139,8 +139,11 @@ fn judge(
         passports.put(passport);
         return verdict.map_or_else(Judged::Refused, |()| Judged::Good);
     }
+    // Software with a passport was here and right at an earlier start: nothing else can be wrong with it now.
+    let proven = rung.is_software() && passport.is_some();
     if quick
         && first
+        && !proven
         && let Err(why) = gives_a_picture(rung, shape)
     {
         return Judged::Refused(why);

@@ -11,14 +11,16 @@
 //!
 //! **When what is tried.** The programme shall move within two seconds of a restart, so a start measures only what it must:
 //!
-//! - A rung with a good passport has only to give a picture (five frames), one with a bad passport is not touched.
+//! - A *hardware* rung with a good passport has only to give a picture (five frames), a software rung not even that. One with a
+//!   bad passport is not touched.
 //! - A *hardware* rung without a passport is tried in full before the programme starts: it may garble or hang, and nobody
 //!   shall see that. This costs up to four seconds for the programme's shape and for the returns', once for a kernel, driver, GStreamer and
 //!   setting.
 //! - A *software* rung without a passport has only to give a picture. It is tried in full when the programme
 //!   moves, at a fifth of its speed: what is found there, that it garbles say, makes the box leave it.
 //!
-//! Hardware is never tried beside a running programme, which may be in the same hardware.
+//! Hardware is never tried beside a running programme, which may be in the same hardware. AAC's encoder is chosen beside the
+//! pictures' and not after them.
 
 mod encoding;
 mod ladder;

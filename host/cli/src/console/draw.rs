@@ -1,7 +1,7 @@
 //! Paints the console: the same state and the same time give the same frame.
 
 use dais_protocol::{
-    GuestState, Health, Layout, Output, OutputKind, OutputState, Outputs, SeatState,
+    CameraSignal, GuestState, Health, Layout, Output, OutputKind, OutputState, Outputs, SeatState,
 };
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout as Split, Rect};
@@ -335,11 +335,23 @@ fn figures(health: &Health) -> String {
         format!("{dropped} dropped"),
         format!("{:.2} cores", health.cpu),
     ];
+    all.extend(health.camera.map(|signal| camera(signal).to_owned()));
     all.extend(health.temperature_c.map(|t| format!("{t:.0} °C")));
     all.extend(health.disk_free_bytes.map(|b| format!("{} free", bytes(b))));
     let stages = health.latency.iter();
     all.extend(stages.map(|(stage, l)| format!("{} {:.1} ms", stage.replace('_', " "), l.p99_ms)));
     all.join(" · ")
+}
+
+fn camera(signal: CameraSignal) -> &'static str {
+    match signal {
+        CameraSignal::Ok => "camera ok",
+        CameraSignal::NoCamera => "no camera",
+        CameraSignal::NoCable => "camera: no cable",
+        CameraSignal::NoSignal => "camera: no signal",
+        CameraSignal::NoSync => "camera: no sync",
+        CameraSignal::Unsupported => "camera: unsupported format",
+    }
 }
 
 fn sentence(state: &State, now: u64) -> Line<'static> {

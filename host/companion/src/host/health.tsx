@@ -46,6 +46,11 @@ function Figures({ health }: { health: Health }) {
   const one = (n: number) => n.toFixed(1);
   const facts: [string, string][] = [
     [t.frames, one(health.fps)],
+    ...(health.camera == null ? [] : [[t.cameraSignal, t.signal[health.camera]] as [string, string]]),
+    ...(health.encoders ?? []).map(({ line, element, left }): [string, string] => [
+      `${t.encoder}: ${t.line[line] ?? line}`,
+      left?.length ? t.encoderLeft(element, left.join(", ")) : element,
+    ]),
     [t.dropsBy, dropped.map(([place, n]) => `${t.place[place] ?? place} ${n}`).join(", ") || t.nothingDropped],
     ...Object.entries(health.latency).map(([stage, l]): [string, string] => [
       `${t.latency}: ${t.stage[stage] ?? stage}`,

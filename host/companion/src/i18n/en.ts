@@ -1,7 +1,7 @@
 // Every English sentence of the pages. The names of controls and the states of the guest are fixed by the contract
 // with those who test the pages by role and name.
 
-import type { Reason } from "../protocol";
+import type { CameraSignal, Reason } from "../protocol";
 
 export const en = {
   // ---- shared
@@ -253,9 +253,21 @@ export const en = {
   /** Where a catalogue has advice of its own, it stands in place of the box's English words. */
   alarmAdvice: {} as Record<string, string>,
   frames: "Frames per second",
+  cameraSignal: "Host's camera",
+  signal: {
+    ok: "a picture comes in",
+    no_camera: "not there",
+    no_cable: "no cable",
+    no_signal: "no signal",
+    no_sync: "no sync",
+    unsupported: "unsupported format",
+  } satisfies Record<CameraSignal, string>,
+  encoder: "Encoder",
+  line: { programme: "programme", return: "guests and previews", "VP8 return": "guests with VP8" } as Record<string, string>,
+  encoderLeft: (now: string, left: string) => `${now}, after ${left} failed`,
   dropsBy: "Dropped since the start",
   nothingDropped: "nothing",
-  place: { mix: "mix", encoder: "encoder", host_frames: "host's camera", sound: "sound", requests: "requests", mqtt: "messages", outputs: "destinations" } as Record<string, string>,
+  place: { mix: "mix", encoder: "encoder", host_frames: "host's camera", sound: "sound", screen: "host's screen", requests: "requests", mqtt: "messages", outputs: "destinations" } as Record<string, string>,
   latency: "Latency, usual / worst",
   stage: { capture_to_mix: "camera to mix", mix_to_encoded: "mix to encoder", capture_to_encoded: "camera to encoded" } as Record<string, string>,
   ms: (usual: string, worst: string) => `${usual} / ${worst} ms`,

@@ -175,7 +175,7 @@ pub const SNAPSHOTS: &[(&str, &str)] = &[
     ),
     (
         "health",
-        r#"{"rev":41,"uptime_ms":60000,"fps":30.0,"frames":1800,"dropped":{"programme":0},"latency":{"mix":{"p50_ms":2.25,"p99_ms":6.0}},"cpu":0.75,"memory_bytes":310000000,"temperature_c":51.5,"disk_free_bytes":20000000000,"disk_free_s":25600,"watchers":1,"guests":[{"seat":1,"quality":"good","loss_percent":0.0,"rtt_ms":12.5,"fps":30.0,"kbps":900}],"alarms":[]}"#,
+        r#"{"rev":41,"uptime_ms":60000,"fps":30.0,"frames":1800,"dropped":{"programme":0},"latency":{"mix":{"p50_ms":2.25,"p99_ms":6.0}},"cpu":0.75,"memory_bytes":310000000,"temperature_c":51.5,"disk_free_bytes":20000000000,"disk_free_s":25600,"watchers":1,"guests":[{"seat":1,"quality":"good","loss_percent":0.0,"rtt_ms":12.5,"fps":30.0,"kbps":900}],"camera":"ok","encoders":[{"line":"programme","element":"x264enc","left":["v4l2h264enc"]}],"alarms":[]}"#,
     ),
     (
         "meters",

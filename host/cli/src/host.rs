@@ -469,7 +469,8 @@ async fn talk(
         })
     };
     tell(true)?;
-    let (mut end, mut ours) = (std::pin::pin!(told_to_end()), false);
+    let mut end = std::pin::pin!(told_to_end());
+    let mut ours = false;
     let mut still = tokio::time::interval(STILL_TALKING);
     loop {
         tokio::select! {

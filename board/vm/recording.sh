@@ -48,13 +48,6 @@ either_colour() {
   colour "$1" "$2" "$3" "$5" "$6" "$7" || colour "$1" "$2" "$4" "$5" "$6" "$7"
 }
 
-# moves FILE FROM TO MAX_MS: between these seconds vivid's counter, at the top left, never stands still for longer
-moves() {
-  ffmpeg -v info -ss "$2" -to "$3" -i "$1" -an -vf "crop=in_w/2:in_h/8:0:0,freezedetect=n=0.001:d=0.25" -f null - 2>&1 |
-    awk -v limit="$4" '/freeze_duration/ { n++; ms = 1000 * $NF; if (ms > max) max = ms } /freeze_start/ { open = 1 } /freeze_end/ { open = 0 }
-      END { printf "  stood still %d times, %d ms at most%s\n", n, max, open ? ", and at the end" : ""; exit open || max > limit }'
-}
-
 # returns FILE COUNT MAX_MS: lines "KIND MS", so many, none longer
 returns() {
   awk -v want="$2" -v limit="$3" '{ ms = $NF; kind = $0; sub(/ [0-9]+$/, "", kind); n[kind]++; sum[kind] += ms; if (ms > max[kind]) max[kind] = ms; if (ms > limit) bad = 1 }

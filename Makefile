@@ -14,13 +14,14 @@ cargo_flags := $(if $(CI),--locked)
 CHROMIUM ?= $(shell ls -d /usr/bin/chromium /usr/bin/google-chrome "$$HOME"/.cache/ms-playwright/chromium-*/chrome-linux*/chrome 2>/dev/null | head -n 1)
 export CHROMIUM
 
-.PHONY: help run test bench vm-test vm-torture deps deps-run deps-test companion build test-companion test-rust test-browser browser
+.PHONY: help run test bench vm-test vm-faults vm-torture deps deps-run deps-test companion build test-companion test-rust test-browser browser
 .PHONY: image bundle image-test image-torture deps-image
 
 help:
 	@echo 'make run       a whole box on this PC with test sources: installs what is missing, builds, runs (options for it: ARGS="--http-port 8080")'
 	@echo 'make test      installs what is missing, then every test: companion, Rust, browser, and real capture in a virtual machine'
 	@echo 'make vm-test   only the last of these: a V4L2 camera and an ALSA microphone in a virtual machine'
+	@echo 'make vm-faults camera and microphone fail in a virtual machine, three times in each way (five minutes)'
 	@echo 'make bench     what the box costs and how fast it is on this machine'
 	@echo 'make image BOARD=qemu-x86    a flashable image of a board of board/profiles; make bundle BOARD=… also its signed update'
 	@echo 'make image-test              starts, updates and power cuts of the virtual PC'"'"'s image (a quarter of an hour)'
@@ -39,10 +40,13 @@ bench: deps-run $(companion)/dist
 vm-test: deps-test build
 	time board/vm/test $(binaries)
 
+vm-faults: deps-test build
+	time board/vm/faults $(binaries)
+
 # Hours of it, emulated, on a machine that does nothing else.
 vm-torture: deps-test build image-torture
-	time board/vm/faults $(binaries) 20 300 1800 2000
-	time board/vm/faults $(binaries) 20 -300 1800 2000
+	time board/vm/faults $(binaries) 20 300 1800 2000 3
+	time board/vm/faults $(binaries) 20 -300 1800 2000 3
 
 # Images of boards, board/README.md. BOARD is a file of board/profiles.
 BOARD ?= qemu-x86

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -76,7 +77,7 @@ class Machine:
         self.board, self.disk, self.work = board, disk, Path(work)
         self.work.mkdir(parents=True, exist_ok=True)
         self.console_file = self.work / f"console-{int(time.time() * 1000)}"
-        self.http, self.mqtt = free_port(), free_port()
+        self.http, self.https, self.mqtt = free_port(), free_port(), free_port()
         self.media = 0
         arm = board == "qemu-arm64"
         firmware = Path("/usr/share/AAVMF" if arm else "/usr/share/OVMF")
@@ -94,7 +95,7 @@ class Machine:
         command += ["-drive", f"if=virtio,format=qcow2,cache=writeback,file={disk.path}"]
         command += ["-qmp", f"unix:{self.work / 'qmp'},server=on,wait=off"]
         if network:
-            forward = f"hostfwd=tcp:127.0.0.1:{self.http}-:8080,hostfwd=tcp:127.0.0.1:{self.mqtt}-:1883"
+            forward = ",".join(f"hostfwd={rule}" for rule in self._forwards())
             command += ["-netdev", f"user,id=net,restrict=on,{forward}", "-device", "virtio-net-pci,netdev=net,romfile="]
         if clock:
             command += ["-rtc", f"base={clock}"]
@@ -116,6 +117,11 @@ class Machine:
         # Connected before the box opens its end: with nobody there it would read the end of the file.
         self.probe = socket.socket(socket.AF_UNIX)
         await_("QEMU", 60, self._connect)
+
+    def _forwards(self):
+        """What of this machine leads to which port of the box."""
+        ports = ((self.http, 8080), (self.https, 443), (self.mqtt, 1883))
+        return [f"tcp:127.0.0.1:{here}-:{there}" for here, there in ports]
 
     def _connect(self):
         if self.process.poll() is not None:
@@ -180,30 +186,42 @@ class Machine:
         return time.monotonic() - self.started
 
     def pair(self, code):
+        """As a phone does it that has taken the box's authority from its page, and trusts that one alone."""
         body = json.dumps({"code": code, "name": "Test"}).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.http}/api/pair", body, {"content-type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/ca/dais-ca.pem", timeout=60) as answer:
+                trust = ssl.create_default_context(cadata=answer.read().decode())
+            request = urllib.request.Request(f"https://127.0.0.1:{self.https}/api/pair", body, {"content-type": "application/json"})
+            with urllib.request.urlopen(request, timeout=60, context=trust) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as refusal:
+            raise Failed(f"not paired: {refusal.read().decode()}") from None
+        except urllib.error.URLError as error:
+            raise Failed(f"not paired: {error.reason}") from None
 
     def _login(self, who):
         return ["-V", "mqttv5", "-h", "127.0.0.1", "-p", str(self.mqtt), "-u", who["username"], "-P", who["password"]]
 
-    def call(self, who, method, **params):
+    def call(self, who, method, wait_s=60, **params):
         topic = f"dais/v1/{who['box']}/host/{who['user_id']}"
         request = json.dumps({"jsonrpc": "2.0", "id": base64.b64encode(os.urandom(12)).decode(), "method": method, "params": params})
-        command = ["mosquitto_rr", *self._login(who), "-q", "1", "-W", "60", "-t", f"{topic}/up", "-e", f"{topic}/down/test", "-m", request]
+        command = ["mosquitto_rr", *self._login(who), "-q", "1", "-W", str(wait_s), "-t", f"{topic}/up", "-e", f"{topic}/down/test", "-m", request]
         answer = subprocess.run(command, capture_output=True, text=True)
         try:
             return json.loads(answer.stdout)["result"]
         except (ValueError, KeyError):
             raise Failed(f"{method}: {answer.stdout or answer.stderr}") from None
 
-    def outputs(self, who):
-        command = ["mosquitto_sub", *self._login(who), "-t", f"dais/v1/{who['box']}/outputs", "-C", "1", "-W", "30"]
+    def retained(self, who, topic):
+        """The box's state, as every console gets it."""
+        command = ["mosquitto_sub", *self._login(who), "-t", f"dais/v1/{who['box']}/{topic}", "-C", "1", "-W", "30"]
         answer = subprocess.run(command, capture_output=True, text=True)
         if answer.returncode != 0:
-            raise Failed(f"the outputs cannot be read: {answer.stderr}")
+            raise Failed(f"{topic} cannot be read: {answer.stderr}")
         return json.loads(answer.stdout)
+
+    def outputs(self, who):
+        return self.retained(who, "outputs")
 
     def recording(self, who):
         """The file that is being recorded, once it is."""
@@ -264,7 +282,7 @@ class Machine:
 
     def plug_phone(self):
         """A phone shares its network by USB."""
-        forward = [{"str": f"tcp:127.0.0.1:{self.http}-:8080"}, {"str": f"tcp:127.0.0.1:{self.mqtt}-:1883"}]
+        forward = [{"str": rule} for rule in self._forwards()]
         net = {"type": "user", "id": "phone", "restrict": True, "hostfwd": forward}
         self.qmp(("netdev_add", net), ("device_add", {"driver": "usb-net", "id": "usb-phone", "netdev": "phone"}))
 
@@ -281,6 +299,32 @@ def update_medium(bundle, file):
     run("mkfs.vfat", "-F", "32", "-n", "DAIS-UPDATE", file, stdout=subprocess.DEVNULL)
     run("mcopy", "-i", file, bundle, "::")
     return file
+
+
+def folded(file):
+    """What a file of the box says that is a value, a line of JSON, and the patches to it (RFC 6902), a line each, among blank ones. What a
+    power cut tore is left out, as the box does."""
+    lines = [line for line in Path(file).read_bytes().split(b"\n") if line]
+    value = json.loads(lines[0])
+    for number, line in enumerate(lines[1:], 2):
+        try:
+            changes = json.loads(line)
+        except ValueError:
+            if number != len(lines):
+                raise Failed(f"{file}: line {number} of {len(lines)} is torn, and is not the last one") from None
+            break
+        for change in changes:
+            *path, last = [word.replace("~1", "/").replace("~0", "~") for word in change["path"].split("/")[1:]]
+            into = value
+            for word in path:
+                into = into[int(word) if isinstance(into, list) else word]
+            if isinstance(into, list):
+                raise Failed(f"{file}: line {number} changes a list, which this does not know")
+            if change["op"] == "remove":
+                del into[last]
+            else:
+                into[last] = change["value"]
+    return value
 
 
 def played(file):

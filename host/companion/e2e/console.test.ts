@@ -30,6 +30,14 @@ async function leave(guest: Page, name: string): Promise<void> {
   await row(first, name).waitFor({ state: "detached" });
 }
 
+async function pairAs(console_: Page, name: string): Promise<void> {
+  await console_.goto(box.ready.http);
+  await console_.getByRole("textbox", { name: "Pairing code" }).fill(box.ready.pairing_code);
+  await console_.getByRole("textbox", { name: "Your name" }).fill(name);
+  await console_.getByRole("button", { name: "Pair", exact: true }).click();
+  await console_.getByRole("radiogroup", { name: "Layout" }).waitFor();
+}
+
 /** Both within the page: a busy machine may need longer than three seconds from the one tap of a test to the other. */
 function pressAndUndo(button: Locator): Promise<string | null> {
   return button.evaluate(async (pressed: HTMLElement) => {
@@ -52,11 +60,7 @@ before(async () => {
   first = await page(DESKTOP);
   await pair(first, box);
   second = await page(PHONE);
-  await second.goto(box.ready.http);
-  await second.getByRole("textbox", { name: "Pairing code" }).fill(box.ready.pairing_code);
-  await second.getByRole("textbox", { name: "Your name" }).fill("Vera's phone");
-  await second.getByRole("button", { name: "Pair", exact: true }).click();
-  await second.getByRole("radiogroup", { name: "Layout" }).waitFor();
+  await pairAs(second, "Vera's phone");
 });
 
 after(async () => {
@@ -96,6 +100,56 @@ test("a decline that waits is sent at once when the console is put away", async 
   });
   assert.equal(waited, false, "there is nothing to take back any more");
   await says(guest, "Declined");
+});
+
+/** Each within three seconds of the tap, which passes without the page. */
+const LEAVING: Record<string, (hasty: Page, decline: Locator) => Promise<void>> = {
+  "goes elsewhere": (_, decline) =>
+    decline.evaluate((button: HTMLElement) => {
+      button.click();
+      location.assign("about:blank");
+    }),
+  "is closed": async (hasty, decline) => {
+    await decline.click();
+    await hasty.close({ runBeforeUnload: true });
+  },
+};
+
+for (const [how, leave] of Object.entries(LEAVING)) {
+  test(`a decline that waits is sent when the console ${how}`, async () => {
+    const hasty = await page();
+    await pair(hasty, box);
+    const guest = await page();
+    await ask(guest, box, "Bea");
+    await leave(hasty, row(hasty, "Bea").getByRole("button", { name: "Decline" }));
+    await says(guest, "Declined");
+  });
+}
+
+test("a lost phone is unpaired from another console, once that is confirmed", async () => {
+  const lost = await page();
+  await pairAs(lost, "Lost phone");
+  await first.getByText("Paired consoles").click();
+  const paired = first.getByRole("group", { name: "Lost phone" });
+  await paired.getByText("connected", { exact: true }).waitFor();
+  const question = first.getByRole("dialog", { name: "Unpair Lost phone?" });
+  await paired.getByRole("button", { name: "Unpair" }).click();
+  await shot(first, "host-unpair-desktop");
+  await question.getByRole("button", { name: "Keep it" }).click();
+  await question.waitFor({ state: "hidden" });
+  await paired.getByText("connected", { exact: true }).waitFor();
+  await lost.getByRole("radiogroup", { name: "Layout" }).waitFor();
+
+  await paired.getByRole("button", { name: "Unpair" }).click();
+  await question.getByRole("button", { name: "Unpair" }).click();
+  await paired.waitFor({ state: "detached" });
+  await lost.getByText("The box does not know this console any more. Pair it again.").waitFor();
+  assert.equal(await lost.evaluate(() => localStorage.getItem("dais.host")), null);
+  // Nobody sends themselves away in a slip: for this console there is "Forget this box".
+  const own = first.locator(".person").filter({ hasText: "this console" });
+  assert.equal(await own.count(), 1);
+  assert.equal(await own.getByRole("button").count(), 0);
+  await first.getByText("Paired consoles").click();
 });
 
 test("consoles stay in step, and the second to answer is told who was first", async () => {

@@ -6,7 +6,7 @@ import { mkdtemp, mkdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
+import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type LaunchOptions, type Page } from "playwright-core";
 
 /** The first start of a debug build on a loaded machine makes certificates and probes encoders. */
 const READY_MS = 90_000;
@@ -108,9 +108,14 @@ function chromiumPath(): string {
  * `camera`: a film (.y4m or .mjpeg) that every page's camera shows, in place of Chromium's own test picture. `network`: which
  * names lead where, and the home folder with the certificates that this browser trusts.
  */
-export async function browse(camera?: string, network: { rules?: string; home?: string } = {}): Promise<Browser> {
+export function browse(camera?: string, network: { rules?: string; home?: string } = {}): Promise<Browser> {
+  return chromium.launch(launching(camera, network));
+}
+
+/** How a browser is started: `more` arguments beside those that all have. */
+export function launching(camera?: string, network: { rules?: string; home?: string } = {}, more: string[] = []): LaunchOptions {
   const root = process.getuid?.() === 0;
-  return chromium.launch({
+  return {
     executablePath: chromiumPath(),
     ...(network.home ? { env: { ...process.env, HOME: network.home } as Record<string, string> } : {}),
     args: [
@@ -128,15 +133,27 @@ export async function browse(camera?: string, network: { rules?: string; home?: 
       "--disable-background-timer-throttling",
       "--disable-renderer-backgrounding",
       "--disable-backgrounding-occluded-windows",
+      ...more,
     ],
-  });
+  };
+}
+
+/** The process that runs the pages of a browser that has one page alone. */
+export async function renderer(browser: Browser): Promise<number> {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+  await session.detach();
+  // A spare one may stand by; it has done nothing yet.
+  const [busiest] = processInfo.filter((p) => p.type === "renderer").sort((a, b) => b.cpuTime - a.cpuTime);
+  if (!busiest) throw new Error("The browser has no page.");
+  return busiest.id;
 }
 
 export const PHONE = { width: 360, height: 740 };
 export const DESKTOP = { width: 1280, height: 800 };
 
-/** A browser of its own, with nothing stored. */
-export async function visitor(
+/** A browser of its own, with nothing stored, and nothing in its pages that is not the box's. */
+export async function stranger(
   browser: Browser,
   viewport: { width: number; height: number },
   options: BrowserContextOptions = {},
@@ -144,6 +161,16 @@ export async function visitor(
   const context = await browser.newContext({ viewport, locale: "en-US", reducedMotion: "reduce", ...options });
   context.setDefaultTimeout(PATIENCE_MS);
   if (process.env.DIST) await serve(context, path.resolve(process.env.DIST));
+  return context;
+}
+
+/** The same, whose pages tell a test what they have opened. */
+export async function visitor(
+  browser: Browser,
+  viewport: { width: number; height: number },
+  options: BrowserContextOptions = {},
+): Promise<BrowserContext> {
+  const context = await stranger(browser, viewport, options);
   // The standard counters of the peer connections, for the tests alone: the pages do not show them.
   await context.addInitScript(() => {
     const peers: RTCPeerConnection[] = [];

@@ -71,6 +71,7 @@ test("a guest asks, is accepted, sees the programme, mutes, turns the camera off
   await says(guest, "Waiting for the host");
   const request = row(console_, "Ana");
   await request.getByRole("button", { name: "Decline" }).waitFor();
+  await guest.getByRole("timer").getByText(/^\d+ s left$/).waitFor();
   await shot(guest, "guest-waiting-phone");
   await shot(console_, "host-request-desktop");
   await request.getByRole("button", { name: "Accept" }).click();
@@ -88,6 +89,8 @@ test("a guest asks, is accepted, sees the programme, mutes, turns the camera off
   await guest.getByRole("button", { name: "Turn camera off" }).click();
   await row(console_, "Ana").getByText("camera off").waitFor();
   assert.equal(await guest.getByLabel("Your own picture").count(), 0);
+  await guest.getByText("Microphone on", { exact: true }).waitFor();
+  assert.deepEqual(await lights(guest), { camera: false, microphone: true });
   await guest.getByRole("button", { name: "Turn camera on" }).click();
   await guest.getByLabel("Your own picture").waitFor();
 
@@ -139,6 +142,8 @@ test("a cancelled request leaves the console, and the camera is released", async
 test("a guest without camera is on air with the voice alone", async () => {
   const guest = await onAir("Egon", "Ask to join without camera");
   await row(console_, "Egon").getByText("no camera").waitFor();
+  await guest.getByText("Microphone on", { exact: true }).waitFor();
+  assert.deepEqual(await lights(guest), { camera: false, microphone: true });
   await until("the voice is sent", () => bytesSent(guest, "audio"), (n) => n > 0);
   assert.equal(await bytesSent(guest, "video"), 0);
   await guest.getByRole("button", { name: "Leave" }).click();
@@ -287,6 +292,8 @@ test("two guests in one browser are two guests", async () => {
   await row(console_, "Lea").getByRole("button", { name: "Accept" }).click();
   await says(second, "You are on air");
   await says(first, "You are on air");
+  await first.getByText("On air with you: Lea", { exact: true }).waitFor();
+  await second.getByText("On air with you: Kai", { exact: true }).waitFor();
   await console_.setViewportSize(PHONE);
   await shot(console_, "host-on-air-phone");
   await console_.setViewportSize(DESKTOP);

@@ -13,6 +13,9 @@ interface Room {
 interface Pending {
   requests: { user_id: string; name: string }[];
 }
+interface People {
+  people: { user_id: string; name: string; state: string }[];
+}
 
 let box: Box;
 let browser: Browser;
@@ -21,22 +24,44 @@ let console_: Page;
 /** By name: on air, waiting, and idle. */
 const guests = new Map<string, Page>();
 
-/** The button that is there in one state of a guest, and in no other. */
-const MARK: Record<string, string> = { on_air: "Leave", requested: "Cancel request", idle: "Ask to join" };
+/** The button that is there in one state of a guest, and in no other; whoever is invited may ask as well. */
+const MARK: Record<string, string> = { on_air: "Leave", requested: "Cancel request", invited: "Go on air", idle: "Ask to join" };
 
 /** Where the box says that each guest is. */
 async function said(name: string): Promise<string> {
   const room = await desk.until<Room>("room", () => true);
   const pending = await desk.until<Pending>("pending", () => true);
   const seated = room.guests.find((g) => g.name === name);
-  return seated?.state ?? (pending.requests.some((r) => r.name === name) ? "requested" : "idle");
+  if (seated) return seated.state;
+  if (pending.requests.some((r) => r.name === name)) return "requested";
+  const { people } = (await desk.call("room.people")) as People;
+  return people.find((p) => p.name === name)?.state ?? "idle";
 }
 
 async function shows(page: Page): Promise<string> {
   const marks = await Promise.all(
     Object.entries(MARK).map(async ([state, name]) => [state, await page.getByRole("button", { name, exact: true }).count()] as const),
   );
-  return marks.filter(([, n]) => n > 0).map(([state]) => state).join(" and ");
+  return marks.filter(([, n]) => n > 0).map(([state]) => state).join(" and ").replace("invited and idle", "invited");
+}
+
+/** Nothing comes from this page any more, and nothing comes to it. */
+async function lose(page: Page, name: string): Promise<void> {
+  await page.context().setOffline(true);
+  await cut(page);
+  await page.evaluate(() => {
+    for (const pc of (window as unknown as { peers: RTCPeerConnection[] }).peers) pc.close();
+  });
+  await row(console_, name).getByText("Reconnecting").waitFor();
+}
+
+/** Among those who are here and not on air. */
+const person = (name: string) => console_.getByRole("group", { name, exact: true });
+
+async function invite(name: string): Promise<void> {
+  await person(name).getByRole("button", { name: "Ask on air" }).click();
+  await guests.get(name)!.getByRole("button", { name: "Go on air", exact: true }).waitFor();
+  await agree(`${name} was invited`, { [name]: "invited" });
 }
 
 /** Box, guests and console agree; the time that it took is printed, not asserted: the machine of a test may be busy. */
@@ -50,7 +75,9 @@ async function agree(what: string, wanted: Record<string, string>): Promise<void
     const button = { on_air: "Disconnect", requested: "Accept" }[state];
     if (button) await place.getByRole("button", { name: button, exact: true }).waitFor();
     else await place.waitFor({ state: "detached" });
-    assert.equal((await lights(page)).microphone, state !== "idle", `${name}'s microphone`);
+    const beside = { idle: "Ask on air", invited: "Withdraw" }[state];
+    if (beside) await person(name).getByRole("button", { name: beside }).waitFor();
+    assert.equal((await lights(page)).microphone, !beside, `${name}'s microphone`);
   }
   console.log(`${what}: in step ${((performance.now() - start) / 1000).toFixed(1)} s after it was back`);
 }
@@ -66,12 +93,13 @@ before(async () => {
   desk = await Desk.connect(box);
   console_ = await (await visitor(browser, DESKTOP)).newPage();
   await pair(console_, box);
+  await console_.getByText("Here now").click();
   for (const name of ["Ona", "Wim", "Ida"]) {
     const page = await (await visitor(browser, PHONE)).newPage();
     guests.set(name, page);
     await ask(page, box, name);
+    if (name === "Ona") await row(console_, name).getByRole("button", { name: "Accept" }).click();
   }
-  await row(console_, "Ona").getByRole("button", { name: "Accept" }).click();
   await guests.get("Ida")!.getByRole("button", { name: "Cancel request" }).click();
   await agree("at the beginning", { Ona: "on_air", Wim: "requested", Ida: "idle" });
 });
@@ -127,10 +155,50 @@ test("pages are loaded anew in each state", async () => {
   await says(ida, "Waiting for the host");
   await agree("before", { Wim: "on_air", Ida: "requested" });
   for (const page of [wim, ida, console_]) await page.reload();
+  await console_.getByText("Here now").click();
   await says(wim, "You are on air");
   // A page that goes takes its request with it: nobody shall go on air in a page that they have left.
   await agree("the pages were loaded anew", { Wim: "on_air", Ida: "idle" });
   await plays(console_);
   await plays(wim);
   await shot(wim, "guest-after-reload-phone");
+});
+
+test("an invitation ends with the connection of whoever was invited, and with their page", async () => {
+  const ida = guests.get("Ida")!;
+  await invite("Ida");
+  await cut(ida);
+  await ida.getByText("The invitation ended with your connection.").waitFor();
+  await agree("the connection was cut", { Ida: "idle" });
+  await invite("Ida");
+  await ida.reload();
+  await agree("the page was loaded anew", { Ida: "idle" });
+});
+
+test("the box loses its power while one is invited and one is reconnecting: both go on as they were", async () => {
+  const [ona, ida] = [guests.get("Ona")!, guests.get("Ida")!];
+  const seat = (await desk.until<Room>("room", () => true)).guests.find((g) => g.name === "Ona")!.seat;
+  await invite("Ida");
+  await lose(ona, "Ona");
+  await says(ona, "Reconnecting");
+  await desk.close();
+  await box.crash();
+  await ona.context().setOffline(false);
+  desk = await Desk.connect(box);
+  await agree("the box came back", { Ona: "on_air", Ida: "invited" });
+  assert.equal((await desk.until<Room>("room", () => true)).guests.find((g) => g.name === "Ona")!.seat, seat);
+  await plays(ona);
+  await ida.getByRole("button", { name: "Go on air", exact: true }).click();
+  await agree("the invitation was accepted", { Ida: "on_air" });
+});
+
+test("a page that is loaded anew while it reconnects has its seat", async () => {
+  const ona = guests.get("Ona")!;
+  await lose(ona, "Ona");
+  await console_.reload();
+  await console_.getByText("Here now").click();
+  await ona.context().setOffline(false);
+  await ona.reload();
+  await agree("the page was loaded anew", { Ona: "on_air" });
+  await plays(ona);
 });

@@ -114,6 +114,7 @@ export class BoxLink {
       if (error) this.#calls.fail(id, new Unanswered(`${t.notSent} ${error.message}`));
     });
     const packetId = this.#client.getLastMessageId();
+    this.#push();
     return reply.catch((error: Error) => {
       // mqtt.js would send what was not acknowledged again after a reconnect, with its full expiry.
       if (error instanceof Unanswered) this.#client.removeOutgoingMessage(packetId);
@@ -155,6 +156,12 @@ export class BoxLink {
     this.#client.end();
   }
 
+  /** mqtt.js gathers what it writes until a timer's turn, which a page that is being closed does not have any more. */
+  #push(): void {
+    const { stream } = this.#client;
+    while (stream.writableCorked > 0) stream.uncork();
+  }
+
   readonly #pagehide = (): void => this.#goodbye();
 
   readonly #probe = (): void => {
@@ -168,6 +175,8 @@ export class BoxLink {
 
   #connected(_packet: IConnackPacket): void {
     this.#revisions.reconnected();
+    // Which start of the box this is, its retained message says.
+    this.online.value = null;
     this.#client.subscribe(this.#topics, { qos: 1 }, (error, granted) => {
       const refused = granted?.find((g) => g.qos >= 0x80);
       if (error || refused) {

@@ -8,13 +8,13 @@ import { t } from "../i18n";
 import { Capture } from "../media/capture";
 import { MediaSessions, RESTART_AGAIN_MS } from "../media/sessions";
 import type { Notifications } from "../contract";
-import type { Termination } from "../protocol";
+import type { Reason, Termination } from "../protocol";
 import { RpcError, type Notification } from "../rpc";
 import { listenForEcho } from "./headphones";
 import { status, type End } from "./status";
 import { sentence } from "../sentence";
 
-/** If a seat is gone from the room and no notification has said why within this, the connection was lost. */
+/** If something has ended and no notification has said why within this, it is lost. */
 const WHY_MS = 800;
 /** How long a seat may be `reconnecting` before the box is asked for a new session. */
 const REJOIN_MS = 700;
@@ -32,13 +32,22 @@ export interface Deadline {
   until: number;
 }
 
+interface Invitation extends Deadline {
+  /** The connection that it came by, and the start of the box that it came from. */
+  epoch: number;
+  boot: string | undefined;
+}
+
+/** Nothing is open any more that could be answered. */
+const OVER: (Reason | undefined)[] = ["no_such_request", "request_expired"];
+
 export class GuestShow {
   readonly capture = new Capture();
   readonly link = signal<BoxLink | null>(null);
   readonly media = signal<MediaSessions | null>(null);
   readonly credentials = signal<StoredGuest | null>(null);
   readonly request = signal<Deadline | null>(null);
-  readonly invitation = signal<Deadline | null>(null);
+  readonly invitation = signal<Invitation | null>(null);
   readonly accepted = signal(false);
   readonly end = signal<End | null>(null);
   /** What the host, or the box, said about the end. */
@@ -95,6 +104,7 @@ export class GuestShow {
     };
     effect(() => this.#watchSeat());
     effect(() => this.#watchLink());
+    effect(() => this.#watchInvitation());
     effect(() => this.#keepAwake());
     effect(() => this.#listenForEcho());
   }
@@ -166,7 +176,7 @@ export class GuestShow {
         this.#over("cancelled");
       } catch (error) {
         // It was answered, or ran out, while the finger was on its way: the notification says how.
-        if (!(error instanceof RpcError && (error.reason === "no_such_request" || error.reason === "request_expired"))) throw error;
+        if (!(error instanceof RpcError && OVER.includes(error.reason))) throw error;
         if (!this.onShow.peek()) this.request.value = null;
       } finally {
         this.#cancelling = false;
@@ -200,6 +210,7 @@ export class GuestShow {
         this.invitation.value = null;
       } catch (error) {
         if (accept) this.#closeMedia();
+        if (error instanceof RpcError && OVER.includes(error.reason)) this.invitation.value = null;
         throw error;
       }
     });
@@ -334,9 +345,15 @@ export class GuestShow {
       case "mic.cancelled":
         if (this.request.peek() || this.#cancelling) this.#over(this.#cancelling ? "cancelled" : "lost");
         return;
-      case "mic.invited":
-        this.invitation.value = { until: performance.now() + told<"mic.invited">().expires_in_ms };
+      case "mic.invited": {
+        const link = this.link.peek();
+        this.invitation.value = {
+          until: performance.now() + told<"mic.invited">().expires_in_ms,
+          epoch: link?.epoch.peek() ?? 0,
+          boot: link?.online.peek()?.boot_id,
+        };
         return;
+      }
       case "mic.invite_ended":
         if (this.invitation.peek()) this.words.value = t.inviteEnds[told<"mic.invite_ended">().reason] ?? null;
         this.invitation.value = null;
@@ -456,6 +473,27 @@ export class GuestShow {
     const again = link.epoch.value > 1 && link.state.value === "up";
     const request = this.request.peek();
     if (again && request) void this.#askAgain(link, request);
+  }
+
+  /**
+   * The end of an invitation is told once, and may be told to nobody. A box that lost us has ended it; one that was started
+   * anew meanwhile has kept it. Neither keeps it for longer than it said.
+   */
+  #watchInvitation(): (() => void) | undefined {
+    const invitation = this.invitation.value;
+    const link = this.link.value;
+    if (!invitation || !link) return undefined;
+    const ended = (words: string) => {
+      this.words.value = words;
+      this.invitation.value = null;
+    };
+    const sameBox = link.online.value?.boot_id === invitation.boot;
+    if (link.state.value === "up" && link.epoch.value > invitation.epoch && sameBox) {
+      ended(t.inviteEnds.session_gone);
+      return undefined;
+    }
+    const timer = setTimeout(() => ended(t.inviteEnds.timed_out), invitation.until - performance.now() + WHY_MS);
+    return () => clearTimeout(timer);
   }
 
   /** The box ended our request when it lost us. What the guest wanted, they still want, for as long as they had left. */

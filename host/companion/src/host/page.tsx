@@ -5,6 +5,7 @@ import { t } from "../i18n";
 import { ErrorBox, Field, Replaced } from "../ui/common";
 import type { Console } from "./console";
 import { HostControls, RoomSettings } from "./box-parts";
+import { Consoles } from "./consoles";
 import { Alarms, HealthLine } from "./health";
 import { Invite } from "./invite";
 import { LayoutPicker } from "./layout";
@@ -95,6 +96,7 @@ function Desk({ show }: { show: Console }) {
           <Recording show={show} />
           <Outputs show={show} />
           <RoomSettings show={show} />
+          <Consoles show={show} />
         </div>
       </main>
     </>

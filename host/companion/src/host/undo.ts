@@ -1,4 +1,5 @@
-// Deeds that wait for a moment in which they can be taken back. Each is done once: at its time, or when the page is put away.
+// Deeds that wait for a moment in which they can be taken back. Each is done once: at its time, or when the page is put
+// away or closed.
 
 import { signal } from "@preact/signals";
 
@@ -19,6 +20,8 @@ export class Undos {
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState === "hidden") this.flush();
     });
+    // A page that is closed, or goes elsewhere, hides only after this. First of all who hear it: the connection ends by it.
+    addEventListener("pagehide", () => this.flush(), { capture: true });
   }
 
   /** Until when `key` can be taken back, in `performance.now()` time. */

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use common::ear::Ear;
 use common::*;
 use dais_studio::Slot;
 use dais_studio::api::{Scene, Source};

@@ -1,7 +1,7 @@
 //! A small studio, synthetic guests, and eyes and ears for recordings.
 #![allow(dead_code)]
 
-mod ear;
+pub mod ear;
 
 use std::path::Path;
 use std::process::Command;
@@ -13,8 +13,6 @@ use dais_studio::api::{Event, Fit, Look, OutputState, Rect, Scene, SceneSeat, So
 use dais_studio::{Slot, Studio, StudioConfig};
 use gst::prelude::*;
 use tokio::sync::mpsc::UnboundedReceiver;
-
-pub use ear::Ear;
 
 /// Long enough for a machine that does other things; nothing waits so long when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(90);

@@ -240,14 +240,6 @@ pub fn level_db(samples: &[f32], hz: f64) -> f64 {
     levels[levels.len() / 2]
 }
 
-/// The loudest moment of one frequency: the highest of windows of 20 ms, which hear 100 Hz to both sides.
-pub fn loudest_db(samples: &[f32], hz: f64) -> f64 {
-    let windows = samples.windows(960).step_by(240);
-    windows
-        .map(|window| goertzel_db(window, hz))
-        .fold(f64::MIN, f64::max)
-}
-
 fn goertzel_db(samples: &[f32], hz: f64) -> f64 {
     let n = samples.len() as f64;
     let w = std::f64::consts::TAU * hz / 48_000.0;

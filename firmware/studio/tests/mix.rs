@@ -5,9 +5,9 @@ mod common;
 
 use std::sync::atomic::Ordering;
 
+use common::ear::Ear;
 use common::*;
 use dais_studio::api::{Event, Look, Source};
-use gst::prelude::*;
 
 const GREEN: [u8; 3] = [120, 60, 70];
 const BLUE: [u8; 3] = [60, 200, 110];

@@ -53,17 +53,16 @@ impl Returns {
         }
         let appsrc = sending::source();
         let mut chain = vec![appsrc.clone().upcast()];
-        let programme;
-        match down.codec {
+        let programme = match down.codec {
             Codec::Vp8 => {
                 chain.push(sending::vp8_payloader(down.payload)?);
-                programme = &feeds.return_vp8;
+                &feeds.return_vp8
             }
             Codec::H264 | Codec::Opus => {
                 chain.extend(sending::h264_payloader(down.payload)?);
-                programme = &feeds.return_h264;
+                &feeds.return_h264
             }
-        }
+        };
         let feed = self.view.as_ref().map_or(programme, |view| &view.feed);
         let vitals = peer.vitals.clone();
         sending::carry_keyframe_requests(&appsrc, feed, move || {

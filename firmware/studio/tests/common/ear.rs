@@ -50,11 +50,6 @@ impl Ear {
         Ear { pipeline, heard }
     }
 
-    /// How many samples came up to now.
-    pub fn now(&self) -> usize {
-        self.heard.lock().unwrap().len()
-    }
-
     /// Everything from there on.
     pub fn since(&self, from: usize) -> Vec<f32> {
         self.heard.lock().unwrap()[from..].to_vec()

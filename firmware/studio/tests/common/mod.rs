@@ -1,7 +1,7 @@
 //! A small studio, synthetic guests, and eyes and ears for recordings.
 #![allow(dead_code)]
 
-mod ear;
+pub mod ear;
 
 use std::path::Path;
 use std::process::Command;
@@ -13,8 +13,6 @@ use dais_studio::api::{Event, Fit, Look, OutputState, Rect, Scene, SceneSeat, So
 use dais_studio::{Slot, Studio, StudioConfig};
 use gst::prelude::*;
 use tokio::sync::mpsc::UnboundedReceiver;
-
-pub use ear::Ear;
 
 /// Long enough for a machine that does other things; nothing waits so long when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -251,14 +249,6 @@ pub fn level_db(samples: &[f32], hz: f64) -> f64 {
         .collect();
     levels.sort_by(f64::total_cmp);
     levels[levels.len() / 2]
-}
-
-/// The loudest moment of one frequency: the highest of windows of 20 ms, which hear 100 Hz to both sides.
-pub fn loudest_db(samples: &[f32], hz: f64) -> f64 {
-    let windows = samples.windows(960).step_by(240);
-    windows
-        .map(|window| goertzel_db(window, hz))
-        .fold(f64::MIN, f64::max)
 }
 
 fn goertzel_db(samples: &[f32], hz: f64) -> f64 {

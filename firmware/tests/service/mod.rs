@@ -68,7 +68,7 @@ impl Service {
         fs::write(
             path("dais.toml"),
             format!(
-                "[box]\ndata_dir = {:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[https]\nlisten = \"127.0.0.1:0\"\n[ice]\nloopback = true\n{}",
+                "[box]\ndata_dir = {:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[ice]\nloopback = true\n{}\n[https]\nlisten = \"127.0.0.1:0\"\n",
                 path("data"),
                 options.settings
             ),

@@ -32,6 +32,13 @@ struct Look {
     shows: Option<(Token, Token)>,
 }
 
+impl Look {
+    fn is_shown_by(&self, session: &str) -> bool {
+        let shows = self.shows.as_ref();
+        shows.is_some_and(|(_, by)| by.as_str() == session)
+    }
+}
+
 /// What a guest is told.
 #[derive(Clone, Copy, Default, PartialEq)]
 struct Attention {
@@ -42,12 +49,9 @@ struct Attention {
 impl OffAir {
     /// Whom this session shows.
     pub fn shown_by(&self, session: &str) -> Option<&Id> {
-        let by = |look: &&Look| {
-            look.shows
-                .as_ref()
-                .is_some_and(|(_, by)| by.as_str() == session)
-        };
-        self.looks.values().find(by).map(|look| &look.user)
+        let mut looks = self.looks.values();
+        let look = looks.find(|look| look.is_shown_by(session))?;
+        Some(&look.user)
     }
 }
 
@@ -125,13 +129,10 @@ impl Appliance {
 
     /// A session that showed a guest failed. Its console may ask again.
     pub(super) fn look_failed(&mut self, session: &str) {
-        let shows = |look: &Look| {
-            look.shows
-                .as_ref()
-                .is_some_and(|(_, by)| by.as_str() == session)
-        };
         let before = self.off_air.looks.len();
-        self.off_air.looks.retain(|_, look| !shows(look));
+        self.off_air
+            .looks
+            .retain(|_, look| !look.is_shown_by(session));
         if self.off_air.looks.len() != before {
             self.tell_attention();
         }

@@ -95,7 +95,7 @@ impl Authority {
                 der: root,
                 pem: root_pem.trim().to_owned() + "\n",
             },
-            zones: zones(&issuer)?,
+            zones: zones(&issuer).unwrap_or_default(),
             issuer,
             issuer_pem: issuer_pem.trim().to_owned() + "\n",
             key: KeyPair::try_from(&key).ok()?,

@@ -271,6 +271,36 @@ fn keep(shared: &Shared, host: &Arc<Slot>, what: &What, stop: &AtomicBool) {
     }
 }
 
+/// Opens one of the host's outputs, and again when it broke, for as long as the box runs. `once` is one run of it, which says when
+/// something came out; `what` is wrong while nothing does.
+fn keep_open(
+    shared: &Shared,
+    subsystem: &'static str,
+    what: &'static str,
+    stop: &AtomicBool,
+    advice: impl Fn(&str) -> String,
+    mut once: impl FnMut(&mut dyn FnMut()) -> End,
+) {
+    let plugs = Plugs::listen(subsystem);
+    let mut trouble = Trouble::new(shared);
+    let mut failures = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let mut worked = false;
+        let end = once(&mut || {
+            worked = true;
+            trouble.over();
+        });
+        if worked {
+            failures = 0;
+        }
+        if let End::Broken(why) = end {
+            tracing::warn!(why, "{what}");
+            trouble.is(what, || advice(&why));
+            wait_again(&mut failures, stop, &plugs);
+        }
+    }
+}
+
 /// Waits ever longer, but not past a device that was plugged in.
 fn wait_again(failures: &mut usize, stop: &AtomicBool, plugs: &Plugs) {
     let back_off = Duration::from_millis(BACK_OFF[(*failures).min(BACK_OFF.len() - 1)]);

@@ -7,15 +7,8 @@ use common::*;
 use dais_studio::api::{Event, Source};
 use dais_studio::{Studio, StudioConfig, StudioError};
 
-#[tokio::test]
-async fn without_a_camera_the_programme_runs_with_a_card() {
-    let mut c = config();
-    c.capture.video = "v4l2:/dev/video-that-is-not-there".into();
-    let (events, heard) = tokio::sync::mpsc::unbounded_channel();
-    let studio = Studio::start(c, events).unwrap();
-    let mut show = Show { studio, heard };
-    show.studio
-        .scene(scene(vec![seat(0, Source::Host, quarter(1))]));
+/// What is wrong, and what to do.
+async fn until_moving_and_troubled(show: &mut Show) -> (String, String) {
     let (mut moving, mut trouble) = (false, None);
     show.until("the programme moves and the trouble is told", |e| {
         moving |= matches!(e, Event::Moving);
@@ -25,7 +18,19 @@ async fn without_a_camera_the_programme_runs_with_a_card() {
         (moving && trouble.is_some()).then_some(())
     })
     .await;
-    let (what, advice) = trouble.unwrap();
+    trouble.unwrap()
+}
+
+#[tokio::test]
+async fn without_a_camera_the_programme_runs_with_a_card() {
+    let mut c = config();
+    c.capture.video = "v4l2:/dev/video-that-is-not-there".into();
+    let (events, heard) = tokio::sync::mpsc::unbounded_channel();
+    let studio = Studio::start(c, events).unwrap();
+    let mut show = Show { studio, heard };
+    show.studio
+        .scene(scene(vec![seat(0, Source::Host, quarter(1))]));
+    let (what, advice) = until_moving_and_troubled(&mut show).await;
     assert!(
         what.contains("camera") && advice.contains("/dev/video-that-is-not-there"),
         "{what}: {advice}"
@@ -135,16 +140,7 @@ async fn a_screen_that_is_not_there_is_told_about_and_costs_the_programme_nothin
     let (events, heard) = tokio::sync::mpsc::unbounded_channel();
     let studio = Studio::start(c, events).unwrap();
     let mut show = Show { studio, heard };
-    let (mut moving, mut trouble) = (false, None);
-    show.until("the programme moves and the trouble is told", |e| {
-        moving |= matches!(e, Event::Moving);
-        if let Event::Trouble { what, advice } = e {
-            trouble = Some((what.clone(), advice.clone()));
-        }
-        (moving && trouble.is_some()).then_some(())
-    })
-    .await;
-    let (what, advice) = trouble.unwrap();
+    let (what, advice) = until_moving_and_troubled(&mut show).await;
     assert_eq!(what, "the host's screen shows nothing");
     assert!(advice.contains("[monitor] video"), "{advice}");
     let dir = tempfile::tempdir().unwrap();

@@ -14,13 +14,21 @@ const BIT_X: u8 = 0x10;
 /// or a guest who means harm would take the whole box down. The switch for it has no property, and 1.22 none at all. See
 /// <https://gitlab.freedesktop.org/gstreamer/gstreamer/-/issues/5057>; mended after 1.28.6.
 pub fn without_header_extensions(pad: &gst::Pad) {
+    change_each(pad, strip);
+}
+
+/// Changes each packet that comes to this pad, alone or in a list.
+pub fn change_each(
+    pad: &impl IsA<gst::Pad>,
+    change: impl Fn(&mut gst::Buffer) + Send + Sync + 'static,
+) {
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
-    pad.add_probe(kinds, |_, info| {
+    pad.add_probe(kinds, move |_, info| {
         match &mut info.data {
-            Some(gst::PadProbeData::Buffer(packet)) => strip(packet),
+            Some(gst::PadProbeData::Buffer(packet)) => change(packet),
             Some(gst::PadProbeData::BufferList(packets)) => {
                 packets.make_mut().foreach_mut(|mut packet, _| {
-                    strip(&mut packet);
+                    change(&mut packet);
                     std::ops::ControlFlow::Continue(Some(packet))
                 });
             }

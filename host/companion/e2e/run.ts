@@ -6,7 +6,7 @@ import { mkdtemp, mkdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type LaunchOptions, type Page } from "playwright-core";
+import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
 
 /** The first start of a debug build on a loaded machine makes certificates and probes encoders. */
 const READY_MS = 90_000;
@@ -109,13 +109,8 @@ function chromiumPath(): string {
  * names lead where, and the home folder with the certificates that this browser trusts.
  */
 export function browse(camera?: string, network: { rules?: string; home?: string } = {}): Promise<Browser> {
-  return chromium.launch(launching(camera, network));
-}
-
-/** How a browser is started: `more` arguments beside those that all have. */
-export function launching(camera?: string, network: { rules?: string; home?: string } = {}, more: string[] = []): LaunchOptions {
   const root = process.getuid?.() === 0;
-  return {
+  return chromium.launch({
     executablePath: chromiumPath(),
     ...(network.home ? { env: { ...process.env, HOME: network.home } as Record<string, string> } : {}),
     args: [
@@ -133,9 +128,8 @@ export function launching(camera?: string, network: { rules?: string; home?: str
       "--disable-background-timer-throttling",
       "--disable-renderer-backgrounding",
       "--disable-backgrounding-occluded-windows",
-      ...more,
     ],
-  };
+  });
 }
 
 /** The process that runs the pages of a browser that has one page alone. */

@@ -14,6 +14,11 @@ export class RpcError extends Error {
     this.code = error.code;
     this.reason = error.data?.reason;
   }
+
+  /** Nothing is open any more that could be answered: somebody was first, or time was. */
+  get isOver(): boolean {
+    return this.reason === "no_such_request" || this.reason === "request_expired";
+  }
 }
 
 /** No answer of the box: it could not be asked, or did not answer in time. */

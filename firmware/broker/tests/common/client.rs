@@ -68,7 +68,16 @@ impl Dial {
         self
     }
 
+    /// The client, or the broker's refusal.
     pub async fn connect(self) -> Result<Client, ConnectReturnCode> {
+        self.dial().await.map_err(|error| match error {
+            ConnectionError::ConnectionRefused(code) => code,
+            error => panic!("the broker could not be reached: {error}"),
+        })
+    }
+
+    /// As [`Dial::connect`], where a connection that is closed without an answer is right, too.
+    pub async fn dial(self) -> Result<Client, ConnectionError> {
         let endpoint = self.endpoint.expect("an endpoint");
         let mut options = MqttOptions::new(self.client_id, endpoint.host, endpoint.port);
         options.set_credentials(self.username, self.password);
@@ -85,11 +94,8 @@ impl Dial {
         }
         let (client, mut events) = AsyncClient::new(options, 64);
         loop {
-            match events.poll().await {
-                Ok(Event::Incoming(Packet::ConnAck(_))) => break,
-                Ok(_) => {}
-                Err(ConnectionError::ConnectionRefused(code)) => return Err(code),
-                Err(e) => panic!("the broker could not be reached: {e}"),
+            if let Event::Incoming(Packet::ConnAck(_)) = events.poll().await? {
+                break;
             }
         }
         let (seen, packets) = mpsc::unbounded_channel();

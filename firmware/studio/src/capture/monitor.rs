@@ -14,11 +14,9 @@ use std::time::Instant;
 use alsa::Direction;
 use gstdais::{BLOCK_FRAMES, BLOCK_SAMPLES, Block, RATE};
 
-use super::hotplug::Plugs;
 use super::identity::{Device, Places};
 use super::pcm::{Pcm, pack};
-use super::trouble::Trouble;
-use super::{End, LOOK, STALLED, wait_again};
+use super::{End, LOOK, STALLED, keep_open};
 use crate::api::Source;
 use crate::error::StudioError;
 use crate::health::add;
@@ -62,37 +60,21 @@ pub(crate) fn start(
 
 fn keep(shared: &Shared, device: &Device, heard: &AudioSlot, stop: &AtomicBool) {
     rt::raise_this_thread();
-    let plugs = Plugs::listen("sound");
-    let mut trouble = Trouble::new(shared);
-    let mut failures = 0;
-    while !stop.load(Ordering::Relaxed) {
-        let mut played = false;
-        let mut alive = || {
-            played = true;
-            trouble.over();
-        };
+    let advice =
+        |why: &str| format!("Check the headphones' device, {device}. It is tried again. ({why})");
+    keep_open(shared, "sound", WHAT, stop, advice, |alive| {
         let opened = Places::default()
             .pcm(device)
             .and_then(|name| Pcm::open(&name, Direction::Playback, BUFFER_MS));
-        let end = match opened {
+        match opened {
             Ok(card) if card.rate != RATE => End::Broken(format!(
                 "it plays at {} Hz only, not at {RATE}: try \"alsa:plughw:…\"",
                 card.rate
             )),
-            Ok(card) => play(shared, &card, heard, stop, &mut alive),
+            Ok(card) => play(shared, &card, heard, stop, alive),
             Err(why) => End::Broken(why),
-        };
-        if played {
-            failures = 0;
         }
-        if let End::Broken(why) = end {
-            tracing::warn!(why, "{WHAT}");
-            trouble.is(WHAT, || {
-                format!("Check the headphones' device, {device}. It is tried again. ({why})")
-            });
-            wait_again(&mut failures, stop, &plugs);
-        }
-    }
+    });
 }
 
 /// The card's free space asks for each block, so that its clock sets the pace.

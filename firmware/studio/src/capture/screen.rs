@@ -16,9 +16,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
-use super::hotplug::Plugs;
-use super::trouble::Trouble;
-use super::{End, LOOK, STALLED, wait_again};
+use super::{End, LOOK, STALLED, keep_open};
 use crate::element::{chain, filter, make, posted_error};
 use crate::encoder::raw_video_caps;
 use crate::error::StudioError;
@@ -101,14 +99,21 @@ fn read(path: &Path) -> String {
     text.trim().to_owned()
 }
 
+/// What the connector of this folder in sysfs says.
+fn is_connected(connector: &Path) -> bool {
+    read(&connector.join("status")) == "connected"
+}
+
 impl Screen {
     fn find(sys: &Path, dev: &Path, wanted: &Wanted) -> Result<Screen, String> {
         let mut connectors: Vec<(String, PathBuf)> = fs::read_dir(sys.join("class/drm"))
             .into_iter()
             .flatten()
-            .filter_map(|entry| Some((entry.ok()?.file_name().into_string().ok()?, ())))
-            .filter(|(name, ())| name.starts_with("card") && name.contains('-'))
-            .map(|(name, ())| (name.clone(), sys.join("class/drm").join(name)))
+            .filter_map(|entry| {
+                let entry = entry.ok()?;
+                Some((entry.file_name().into_string().ok()?, entry.path()))
+            })
+            .filter(|(name, _)| name.starts_with("card") && name.contains('-'))
             .collect();
         connectors.sort();
         let called = |name: &str| name.split_once('-').map_or("", |(_, c)| c).to_owned();
@@ -129,7 +134,7 @@ impl Screen {
         let tried = list(&connectors);
         let found = connectors
             .into_iter()
-            .find(|(_, folder)| read(&folder.join("status")) == "connected");
+            .find(|(_, folder)| is_connected(folder));
         let Some((name, folder)) = found else {
             return Err(format!("nothing is connected to {tried}"));
         };
@@ -153,10 +158,6 @@ impl Screen {
             modes,
             folder,
         })
-    }
-
-    fn is_connected(&self) -> bool {
-        read(&self.folder.join("status")) == "connected"
     }
 
     /// The programme's own size if the screen has it: nothing is scaled then.
@@ -185,40 +186,24 @@ pub(crate) fn start(
 }
 
 fn keep(shared: &Shared, wanted: &Wanted, stop: &AtomicBool) {
-    let plugs = Plugs::listen("drm");
-    let mut trouble = Trouble::new(shared);
-    let mut failures = 0;
-    while !stop.load(Ordering::Relaxed) {
-        let mut showed = false;
-        let mut alive = || {
-            showed = true;
-            trouble.over();
-        };
+    let advice = |why: &str| {
+        format!(
+            "Switch the screen on and check its cable, or set [monitor] video. It is tried again. ({why})"
+        )
+    };
+    keep_open(shared, "drm", WHAT, stop, advice, |alive| {
         let found = Screen::find(Path::new("/sys"), Path::new("/dev"), wanted);
-        let end = found
-            .and_then(|screen| Shown::open(shared, screen))
-            .map(|shown| {
-                shared.screen.wanted.store(true, Ordering::Relaxed);
-                let end = shown.run(shared, stop, &mut alive);
-                shared.screen.wanted.store(false, Ordering::Relaxed);
-                drop(shared.screen.take(Duration::ZERO));
-                shown.leave();
-                end
-            })
-            .unwrap_or_else(End::Broken);
-        if showed {
-            failures = 0;
-        }
-        if let End::Broken(why) = end {
-            tracing::warn!(why, "{WHAT}");
-            trouble.is(WHAT, || {
-                format!(
-                    "Switch the screen on and check its cable, or set [monitor] video. It is tried again. ({why})"
-                )
-            });
-            wait_again(&mut failures, stop, &plugs);
-        }
-    }
+        let shown = match found.and_then(|screen| Shown::open(shared, screen)) {
+            Ok(shown) => shown,
+            Err(why) => return End::Broken(why),
+        };
+        shared.screen.wanted.store(true, Ordering::Relaxed);
+        let end = shown.run(shared, stop, alive);
+        shared.screen.wanted.store(false, Ordering::Relaxed);
+        drop(shared.screen.take(Duration::ZERO));
+        shown.leave();
+        end
+    });
 }
 
 /// A screen that shows.
@@ -329,7 +314,7 @@ impl Shown {
             }
             if asked.elapsed() > ASK {
                 asked = Instant::now();
-                if !self.screen.is_connected() {
+                if !is_connected(&self.screen.folder) {
                     return End::Broken(format!(
                         "nothing is connected to {}",
                         self.screen.connector
@@ -413,7 +398,7 @@ mod tests {
         assert_eq!((found.connector.as_str(), found.id), ("HDMI-A-2", Some(38)));
         assert_eq!(found.mode((1920, 1080)), (1920, 1080));
         assert_eq!(found.mode((640, 360)), (3840, 2160));
-        assert!(found.is_connected());
+        assert!(is_connected(&found.folder));
         let named = |name: &str| Wanted::Connector(name.into());
         assert_eq!(find(&named("HDMI-A-2")).unwrap(), found);
         let why = find(&named("HDMI-A-1")).unwrap_err();

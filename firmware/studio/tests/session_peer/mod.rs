@@ -213,10 +213,7 @@ fn answer(setup: &Value) -> (gst::Pipeline, gst::Element, Arc<Counts>) {
         let src = gst::GhostPad::with_target(&last.static_pad("src").unwrap()).unwrap();
         chain.add_pad(&src).unwrap();
         if endless && name == "H264" {
-            src.add_probe(
-                gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST,
-                never_end,
-            );
+            gstdais::elements::packets::change_each(&src, never_end);
         }
         pipeline.add(&chain).unwrap();
         src.link(&pad).unwrap();
@@ -250,34 +247,21 @@ fn answer(setup: &Value) -> (gst::Pipeline, gst::Element, Arc<Counts>) {
     (pipeline, webrtc, counts)
 }
 
-/// Clears the end bit of fragments (RFC 6184, 5.8), and gives each packet a header extension (RFC 8285), as browsers do.
-fn never_end(_: &gst::GhostPad, info: &mut gst::PadProbeInfo) -> gst::PadProbeReturn {
-    let open = |packet: &mut gst::Buffer| {
-        let mut bytes = packet.map_readable().unwrap().to_vec();
-        let start = 12 + 4 * usize::from(bytes[0] & 0x0f);
-        if bytes[start] & 0x1f == 28 {
-            bytes[start + 1] &= !0x40;
-        }
-        bytes[0] |= 0x10;
-        bytes.splice(start..start, [0xbe, 0xde, 0, 1, 0x51, 0, 1, 0]);
-        let mut longer = gst::Buffer::from_mut_slice(bytes);
-        let what = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS;
-        packet
-            .copy_into(longer.make_mut(), what, ..)
-            .expect("a copy");
-        *packet = longer;
-    };
-    match &mut info.data {
-        Some(gst::PadProbeData::Buffer(packet)) => open(packet),
-        Some(gst::PadProbeData::BufferList(packets)) => {
-            packets.make_mut().foreach_mut(|mut packet, _| {
-                open(&mut packet);
-                std::ops::ControlFlow::Continue(Some(packet))
-            });
-        }
-        _ => {}
+/// Clears the end bit of a fragment (RFC 6184, 5.8), and gives the packet a header extension (RFC 8285), as browsers do.
+fn never_end(packet: &mut gst::Buffer) {
+    let mut bytes = packet.map_readable().unwrap().to_vec();
+    let start = 12 + 4 * usize::from(bytes[0] & 0x0f);
+    if bytes[start] & 0x1f == 28 {
+        bytes[start + 1] &= !0x40;
     }
-    gst::PadProbeReturn::Ok
+    bytes[0] |= 0x10;
+    bytes.splice(start..start, [0xbe, 0xde, 0, 1, 0x51, 0, 1, 0]);
+    let mut longer = gst::Buffer::from_mut_slice(bytes);
+    let what = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS;
+    packet
+        .copy_into(longer.make_mut(), what, ..)
+        .expect("a copy");
+    *packet = longer;
 }
 
 fn receive(webrtc: &gst::Element, pipeline: &gst::Pipeline, counts: &Arc<Counts>) {

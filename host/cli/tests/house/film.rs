@@ -115,21 +115,23 @@ fn run(program: &str, before: &[&str], file: &Path, after: &[&str]) -> Vec<u8> {
     done.stdout
 }
 
-/// Whether a tone sounds in each block of 10 ms between its first and its last.
-pub fn tone_present(file: &Path, hz: f64) -> Vec<bool> {
-    const RATE: f64 = 48_000.0;
-    const BLOCK: usize = 480;
+/// Its sound, mono at 48 kHz.
+fn samples(file: &Path) -> Vec<f64> {
     let raw = run(
         "ffmpeg",
         &["-v", "error", "-i"],
         file,
         &["-ac", "1", "-ar", "48000", "-f", "f32le", "-"],
     );
-    let samples: Vec<f64> = raw
-        .chunks_exact(4)
-        .map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])))
-        .collect();
-    let levels: Vec<f64> = samples
+    let samples = raw.as_chunks::<4>().0.iter();
+    samples.map(|b| f64::from(f32::from_le_bytes(*b))).collect()
+}
+
+/// Whether a tone sounds in each block of 10 ms between its first and its last.
+pub fn tone_present(file: &Path, hz: f64) -> Vec<bool> {
+    const RATE: f64 = 48_000.0;
+    const BLOCK: usize = 480;
+    let levels: Vec<f64> = samples(file)
         .chunks_exact(BLOCK)
         .map(|block| {
             let (mut re, mut im) = (0.0, 0.0);
@@ -157,18 +159,6 @@ pub fn tone_present(file: &Path, hz: f64) -> Vec<bool> {
 pub fn tone_db(file: &Path, hz: f64) -> Vec<f64> {
     const RATE: f64 = 48_000.0;
     const WINDOW: usize = 4_800;
-    let raw = run(
-        "ffmpeg",
-        &["-v", "error", "-i"],
-        file,
-        &["-ac", "1", "-ar", "48000", "-f", "f32le", "-"],
-    );
-    let samples: Vec<f64> = raw
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .map(|b| f64::from(f32::from_le_bytes(*b)))
-        .collect();
     let level = |window: &[f64]| {
         let (mut re, mut im) = (0.0, 0.0);
         for (n, sample) in window.iter().enumerate() {
@@ -180,5 +170,5 @@ pub fn tone_db(file: &Path, hz: f64) -> Vec<f64> {
         }
         20.0 * (2.0 * re.hypot(im) / WINDOW as f64).max(1e-9).log10()
     };
-    samples.chunks_exact(WINDOW).map(level).collect()
+    samples(file).chunks_exact(WINDOW).map(level).collect()
 }

@@ -8,7 +8,7 @@ import { t } from "../i18n";
 import { Capture } from "../media/capture";
 import { MediaSessions, RESTART_AGAIN_MS } from "../media/sessions";
 import type { Notifications } from "../contract";
-import type { Reason, Termination } from "../protocol";
+import type { Termination } from "../protocol";
 import { RpcError, type Notification } from "../rpc";
 import { listenForEcho } from "./headphones";
 import { status, type End } from "./status";
@@ -37,9 +37,6 @@ interface Invitation extends Deadline {
   epoch: number;
   boot: string | undefined;
 }
-
-/** Nothing is open any more that could be answered. */
-const OVER: (Reason | undefined)[] = ["no_such_request", "request_expired"];
 
 export class GuestShow {
   readonly capture = new Capture();
@@ -176,7 +173,7 @@ export class GuestShow {
         this.#over("cancelled");
       } catch (error) {
         // It was answered, or ran out, while the finger was on its way: the notification says how.
-        if (!(error instanceof RpcError && OVER.includes(error.reason))) throw error;
+        if (!(error instanceof RpcError && error.isOver)) throw error;
         if (!this.onShow.peek()) this.request.value = null;
       } finally {
         this.#cancelling = false;
@@ -210,7 +207,7 @@ export class GuestShow {
         this.invitation.value = null;
       } catch (error) {
         if (accept) this.#closeMedia();
-        if (error instanceof RpcError && OVER.includes(error.reason)) this.invitation.value = null;
+        if (error instanceof RpcError && error.isOver) this.invitation.value = null;
         throw error;
       }
     });

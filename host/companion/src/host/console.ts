@@ -7,7 +7,7 @@ import { pair } from "../http";
 import { t } from "../i18n";
 import { MediaSessions } from "../media/sessions";
 import type { Notifications, Params, Result } from "../contract";
-import type { Credential, Methods, PendingRequest, Person, Reason } from "../protocol";
+import type { Credential, Methods, PendingRequest, Person } from "../protocol";
 import { RpcError, type Notification } from "../rpc";
 import { sentence } from "../sentence";
 import { alarmName } from "./health";
@@ -29,8 +29,6 @@ const BEFORE_THE_END_MS = 500;
 const STILL_TALKING_MS = 3_000;
 /** Requests that another console answered, remembered for the tap that was on its way meanwhile. */
 const ANSWERS = 20;
-
-const GONE: (Reason | undefined)[] = ["request_expired", "no_such_request"];
 
 export class Console {
   readonly link = signal<BoxLink | null>(null);
@@ -151,7 +149,7 @@ export class Console {
       await this.link.peek()?.call("mic.respond", { user_id, accept, ...(words ? { message: words } : {}) });
     } catch (error) {
       // Where another console was first, its name says more than "not open any more".
-      const first = error instanceof RpcError && GONE.includes(error.reason) ? this.#answered.get(request_id) : undefined;
+      const first = error instanceof RpcError && error.isOver ? this.#answered.get(request_id) : undefined;
       if (first) this.say(first);
       else this.say(sentence(error), true);
     }

@@ -4,6 +4,7 @@
 mod calls;
 mod connections;
 mod hosts;
+mod inbox;
 mod media;
 mod off_air;
 mod picture;
@@ -31,6 +32,8 @@ use crate::media::{Done, Signals};
 use crate::plane::Plane;
 use crate::reach::Reach;
 use crate::watchdog::Beat;
+use inbox::FromPhones;
+pub use inbox::{Inbox, Phones};
 use media::Owner;
 use off_air::OffAir;
 use vitals::Vitals;
@@ -55,13 +58,6 @@ pub struct Parts {
     pub beat: Beat,
     /// What is wrong with the settings, if the box runs in spite of it.
     pub mistake: Option<String>,
-}
-
-/// What the appliance hears.
-pub struct Inbox {
-    pub mqtt: mpsc::Receiver<Incoming>,
-    pub studio: mpsc::UnboundedReceiver<Event>,
-    pub presence: mpsc::UnboundedReceiver<Presence>,
 }
 
 pub struct Appliance {
@@ -136,10 +132,12 @@ impl Appliance {
             };
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
-                Some(incoming) = inbox.mqtt.recv() => this.on_mqtt(incoming)?,
+                Some(heard) = inbox.phones.next() => match heard {
+                    FromPhones::Presence(change) => this.on_presence(&change)?,
+                    FromPhones::Mqtt(incoming) => this.on_mqtt(incoming)?,
+                },
                 () = plane.next() => this.on_plane(),
                 Some(event) = inbox.studio.recv() => this.on_studio(event)?,
-                Some(change) = inbox.presence.recv() => this.on_presence(&change)?,
                 Some(Done { to, result }) = results.recv() => this.answer(&to, result.map(|()| serde_json::json!({})), false)?,
                 _ = second.tick() => this.every_second()?,
                 () = timeout => this.apply(Input::Tick, None)?,

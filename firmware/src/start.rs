@@ -14,7 +14,7 @@ use dais_room::room::Opening;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::appliance::{Appliance, Inbox, Parts};
+use crate::appliance::{Appliance, Inbox, Parts, Phones};
 use crate::book::Book;
 use crate::clock::Clock;
 use crate::config::{self, BrokerMode, Config, Settings};
@@ -229,9 +229,8 @@ pub async fn run(
         mistake: mistake.map(|mistake| mistake.what),
     };
     let inbox = Inbox {
-        mqtt,
+        phones: Phones { mqtt, presence },
         studio: studio_events,
-        presence,
     };
     let result = tokio::select! {
         ended = Appliance::run(parts, inbox, stop) => ended.map_err(StartError::from),

@@ -375,7 +375,7 @@ async fn carry_out(
         }
         Task::Watch => return watch(heard, json).await,
         Task::Talk(user) => return talk(client, own, heard, user, json).await,
-        Task::Console => return console::run(client, heard).await,
+        Task::Console => return console::run(client, own, heard).await,
     }
     Ok(())
 }
@@ -443,7 +443,7 @@ async fn told_to_end() {
 }
 
 /// The box puts a host on air who has not said for 10 s that they still speak off air.
-const STILL_TALKING: Duration = Duration::from_secs(3);
+pub(crate) const STILL_TALKING: Duration = Duration::from_secs(3);
 
 /// Until told to end, or until something else ended it: the guest went, another console took over.
 async fn talk(

@@ -72,7 +72,7 @@ fn pending(users: &[(&str, &str, u64)]) -> Heard {
 }
 
 fn show() -> State {
-    let mut state = State::default();
+    let mut state = State::of(of(json!("h1")));
     let mut muted = guest(3, "d4", "李明");
     muted["muted_by_host"] = json!(true);
     muted["gain_db"] = json!(-3.0);
@@ -175,6 +175,27 @@ fn a_host_who_speaks_off_air_reads_it_here_too() {
     let pending = json!({"rev": 42, "requests": [], "talkback": {"user_id": "b7", "by": "h2"}});
     state.hear(Heard::Pending(of(pending)), 0);
     assert!(painted(&state, 0, (COLUMNS, ROWS)).contains("only Ana hears the host"));
+}
+
+#[test]
+fn one_key_begins_to_talk_off_air_and_ends_it() {
+    let mut state = show();
+    let talk = |to: Value| json!({"method": "talkback.set", "params": to});
+    let talkback = |by: &str| {
+        let user = json!({"user_id": "b7", "by": by});
+        Heard::Pending(of(json!({"rev": 42, "requests": [], "talkback": user})))
+    };
+    assert_eq!(press(&mut state, "t", 0), [talk(json!({"user_id": "c1"}))]);
+    assert_eq!(
+        press(&mut state, "↓↓↓t", 0),
+        [talk(json!({"user_id": "b7"}))]
+    );
+    // Another console speaks to that guest: the key asks to take over.
+    state.hear(talkback("h2"), 0);
+    assert_eq!(state.talks_to(), None);
+    assert_eq!(press(&mut state, "t", 0), [talk(json!({"user_id": "b7"}))]);
+    state.hear(talkback("h1"), 0);
+    assert_eq!(press(&mut state, "t", 0), [talk(json!({}))]);
 }
 
 #[test]
@@ -378,6 +399,14 @@ fn seat(screen: &str, number: u8) -> &str {
     screen.lines().find(of_seat).unwrap_or_default()
 }
 
+/// For how many seconds the guest on the first seat has been on air.
+fn on_air(screen: &str) -> u64 {
+    let (_, rest) = seat(screen, 1).split_once("on air ").unwrap_or_default();
+    let (minutes, seconds) = rest.split_once(':').unwrap_or_default();
+    let number = |digits: &str| digits.parse::<u64>().unwrap_or_default();
+    number(minutes) * 60 + number(seconds.get(..2).unwrap_or_default())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_show_is_run_by_keys_and_the_terminal_is_given_back() {
     let house = House::start(SMALL);
@@ -404,6 +433,15 @@ async fn a_show_is_run_by_keys_and_the_terminal_is_given_back() {
     });
     terminal.press("m");
     terminal.until("the guest muted", |s| seat(s, 1).contains("muted by you"));
+    terminal.press("t");
+    let talks = |s: &str| s.contains("only Ana hears the host");
+    terminal.until("the word off air", talks);
+    let begun = on_air(&terminal.contents());
+    // Longer than the box would let it last by itself.
+    terminal.until("it lasts", |s| on_air(s) > begun + 12 || !talks(s));
+    assert!(talks(&terminal.contents()));
+    terminal.press("t");
+    terminal.until("the end of it", |s| !talks(s));
     terminal.press("v4");
     terminal.until("the layout", |s| s.contains("layout grid"));
     terminal.press("r");

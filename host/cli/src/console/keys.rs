@@ -1,8 +1,8 @@
 //! What a key asks for.
 
 use dais_protocol::{
-    Call, Empty, GainDb, HostSet, InviteCreate, Layout, LayoutSet, MicDisconnect, MicMove,
-    MicRespond, MicSet, OfUser, OutputState, OutputStop, RoomSet, Seat, SeatLock,
+    Call, Empty, GainDb, HostSet, Id, InviteCreate, Layout, LayoutSet, MicDisconnect, MicMove,
+    MicRespond, MicSet, OfUser, OutputState, OutputStop, RoomSet, Seat, SeatLock, TalkbackSet,
 };
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::Value;
@@ -64,6 +64,9 @@ impl State {
             code => match self.cursor.clone()? {
                 Item::Request(user) => {
                     let name = self.request(&user)?.name.to_string();
+                    if code == KeyCode::Char('t') {
+                        return self.talk(user, &name);
+                    }
                     let (accept, done) = match code {
                         KeyCode::Enter | KeyCode::Char('a') => {
                             (true, format!("{name} was accepted."))
@@ -228,6 +231,7 @@ impl State {
                 set.gain_db = Some(GainDb::try_from(f64::from(db)).ok()?);
                 format!("{name}: {db:+} dB.")
             }
+            KeyCode::Char('t') => return self.talk(user_id, &name),
             KeyCode::Char('g') => {
                 self.prompt = Some(Prompt::Move {
                     user: user_id,
@@ -259,15 +263,25 @@ impl State {
         call(Call::MicSet(set), done)
     }
 
+    /// Begins to speak to a guest off air, or ends it.
+    fn talk(&self, user: Id, name: &str) -> Option<Deed> {
+        let (user_id, done) = if self.talks_to() == Some(&user) {
+            (None, "You are heard on air again.".to_owned())
+        } else {
+            (Some(user), format!("Only {name} hears you."))
+        };
+        call(Call::TalkbackSet(TalkbackSet { user_id }), done)
+    }
+
     /// What can be pressed now.
     pub fn help(&self) -> &'static str {
         match (&self.prompt, &self.cursor) {
             (Some(Prompt::Sure { .. }), _) => "y yes · any other key: no",
             (Some(_), _) => "any other key: leave it as it is",
-            (None, Some(Item::Request(_))) => "a accept · x decline",
+            (None, Some(Item::Request(_))) => "a accept · x decline · t talk off air",
             (None, Some(Item::Seat(0))) => "m mute · c camera",
             (None, Some(Item::Seat(seat))) if self.guest_on(*seat).is_some() => {
-                "m mute · c camera · + - gain · g move · x disconnect · b ban · l lock"
+                "m mute · c camera · + - gain · g move · t talk off air · x disconnect · b ban · l lock"
             }
             (None, Some(Item::Seat(_))) => "l lock or unlock",
             (None, Some(Item::Output(_))) => "x stop sending",

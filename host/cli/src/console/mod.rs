@@ -10,12 +10,13 @@ pub mod terminal;
 
 use std::time::{Duration, Instant};
 
+use dais_protocol::{Call, Id, TalkbackSet};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::client::{Client, Heard};
-use crate::host::HostError;
+use crate::host::{HostError, STILL_TALKING};
 use keys::Deed;
 use state::State;
 
@@ -23,7 +24,11 @@ use state::State;
 const FRAME: Duration = Duration::from_millis(100);
 
 /// Until the person leaves, the terminal closes, a signal comes, or the box no longer takes this console.
-pub async fn run(client: &Client, heard: &mut mpsc::Receiver<Heard>) -> Result<(), HostError> {
+pub async fn run(
+    client: &Client,
+    own: &Id,
+    heard: &mut mpsc::Receiver<Heard>,
+) -> Result<(), HostError> {
     let mut signals = [
         signal(SignalKind::interrupt())?,
         signal(SignalKind::terminate())?,
@@ -34,10 +39,11 @@ pub async fn run(client: &Client, heard: &mut mpsc::Receiver<Heard>) -> Result<(
     let mut pressed = terminal::keys()?;
     let started = Instant::now();
     let now = || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let mut state = State::default();
+    let mut state = State::of(own.clone());
     let (answered, mut answers) = mpsc::unbounded_channel();
     let mut tick = interval(FRAME);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut still = interval(STILL_TALKING);
     loop {
         tokio::select! {
             message = heard.recv() => match message {
@@ -71,6 +77,11 @@ pub async fn run(client: &Client, heard: &mut mpsc::Receiver<Heard>) -> Result<(
             },
             Some(answer) = answers.recv() => state.say(answer, now()),
             _ = tick.tick() => {}
+            _ = still.tick() => if let Some(user) = state.talks_to() {
+                let (client, user_id) = (client.clone(), Some(user.clone()));
+                // Should it not arrive, the box ends the talkback and tells so.
+                tokio::spawn(async move { client.call(Call::TalkbackSet(TalkbackSet { user_id })).await });
+            },
             _ = interrupt.recv() => return Ok(()),
             _ = terminate.recv() => return Ok(()),
             _ = hangup.recv() => return Ok(()),

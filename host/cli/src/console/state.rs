@@ -42,6 +42,8 @@ pub enum Prompt {
 
 #[derive(Default)]
 pub struct State {
+    /// This console's own user id.
+    own: Option<Id>,
     /// Why the box can't be heard, if it can't.
     pub lost: Option<String>,
     pub room: Option<RoomSnapshot>,
@@ -59,6 +61,13 @@ pub struct State {
 }
 
 impl State {
+    pub fn of(own: Id) -> Self {
+        Self {
+            own: Some(own),
+            ..Self::default()
+        }
+    }
+
     pub fn hear(&mut self, heard: Heard, now: u64) {
         match heard {
             Heard::Connected => self.lost = None,
@@ -113,6 +122,12 @@ impl State {
 
     pub fn request(&self, user: &Id) -> Option<&PendingRequest> {
         self.pending.requests.iter().find(|r| r.user_id == *user)
+    }
+
+    /// Whom this console speaks to off air.
+    pub fn talks_to(&self) -> Option<&Id> {
+        let talkback = self.pending.talkback.as_ref()?;
+        (self.own.as_ref() == Some(&talkback.by)).then_some(&talkback.user_id)
     }
 
     /// All lines, from top to bottom.

@@ -259,7 +259,7 @@ test("an alarm says what is wrong and what to do", async () => {
   try {
     const console_ = await page();
     await pair(console_, blind);
-    const alarm = console_.getByRole("list", { name: "Alarms" }).getByRole("listitem");
+    const alarm = console_.getByRole("region", { name: "Alarms" }).getByRole("listitem");
     await alarm.waitFor();
     assert.match(await alarm.innerText(), /camera.*: \w+/s);
     const health = console_.getByRole("region", { name: "Health of the box" });

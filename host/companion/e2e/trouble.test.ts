@@ -202,3 +202,16 @@ test("a page that is loaded anew while it reconnects has its seat", async () => 
   await agree("the page was loaded anew", { Ona: "on_air" });
   await plays(ona);
 });
+
+test("the box goes away before a page has its connection: the page is loaded anew, and is there", async () => {
+  const page = await (await visitor(browser, PHONE)).newPage();
+  await page.goto(box.ready.http);
+  await page.getByRole("textbox", { name: "Pairing code" }).fill(box.ready.pairing_code);
+  // What the console needs beyond its first page cannot be had, once.
+  let lost = 0;
+  await page.route("**/assets/shared-*.js", (route) => (lost++ === 0 ? route.abort() : route.continue()));
+  await page.getByRole("button", { name: "Pair", exact: true }).click();
+  await page.getByRole("radiogroup", { name: "Layout" }).waitFor();
+  assert.ok(lost > 1, "the page was never without its connection");
+  await page.close();
+});

@@ -54,11 +54,11 @@ function outputOf(entry) {
   return found[0];
 }
 
-/** A script and every chunk that it loads at once. */
-function closure(file, seen = new Set()) {
+/** A script and every chunk that it loads, at once or when it needs it. */
+function closure(file, kinds, seen = new Set()) {
   if (seen.has(file)) return seen;
   seen.add(file);
-  for (const i of outputs[file].imports) if (i.kind === "import-statement") closure(i.path, seen);
+  for (const i of outputs[file].imports) if (kinds.includes(i.kind)) closure(i.path, kinds, seen);
   return seen;
 }
 
@@ -68,8 +68,11 @@ const url = (file) => "/" + path.posix.relative("dist", file);
 const size = async (file) => gzipSync(await readFile(path.join(root, file))).length;
 
 for (const [page, name] of Object.entries(pages)) {
-  const scripts = [...closure(outputOf(plain[name] ?? `src/${name}/main.tsx`))];
-  const preload = scripts.slice(1).map((s) => `<link rel="modulepreload" href="${url(s)}">`).join("\n    ");
+  const entry = outputOf(plain[name] ?? `src/${name}/main.tsx`);
+  const scripts = [...closure(entry, ["import-statement", "dynamic-import"])];
+  // Who opens the console for the first time has a code to type before anything is connected to.
+  const soon = page === "index.html" ? [...closure(entry, ["import-statement"])] : scripts;
+  const preload = soon.slice(1).map((s) => `<link rel="modulepreload" href="${url(s)}">`).join("\n    ");
   const template = await readFile(path.join(root, "pages", page), "utf8");
   const html = template
     .replace("%STYLE%", url(style))

@@ -1,7 +1,7 @@
 // The one connection to the box: MQTT 5 over WebSocket, requests up, snapshots and notifications down. What the pages
 // show comes from the signals here and from nowhere else, so a reload or a lost connection leaves nothing stale.
 
-import mqtt, { type IConnackPacket, type IDisconnectPacket, type MqttClient } from "mqtt";
+import type { IDisconnectPacket, MqttClient } from "mqtt";
 import { computed, signal } from "@preact/signals";
 import { t } from "./i18n";
 import type { Params, Result, Role } from "./contract";
@@ -17,6 +17,8 @@ const KEEPALIVE_S = 20;
 const RECONNECT_MS = 1_000;
 /** After sleep or a change of network a dead socket may look open: it must answer a ping within this. */
 const PROBE_MS = 2_500;
+
+const GONE = JSON.stringify({ jsonrpc: "2.0", method: "session.gone" });
 
 const BAD_CREDENTIAL = 0x86;
 const NOT_AUTHORIZED = 0x87;
@@ -44,7 +46,9 @@ export class BoxLink {
   readonly epoch = signal(0);
 
   readonly credentials: Credential;
-  readonly #client: MqttClient;
+  /** None until the library is there, which is most of a page's weight: a page is shown before. */
+  #client: MqttClient | null = null;
+  #over = false;
   readonly #calls = new Calls();
   readonly #revisions = new Revisions();
   readonly #listeners = new Set<(n: Notification) => void>();
@@ -70,14 +74,26 @@ export class BoxLink {
     });
     this.#pages.postMessage(credentials.username);
 
-    const gone = JSON.stringify({ jsonrpc: "2.0", method: "session.gone" });
+    void this.#open();
+    addEventListener("pagehide", this.#pagehide);
+    addEventListener("online", this.#probe);
+    document.addEventListener("visibilitychange", this.#probe);
+  }
+
+  async #open(): Promise<void> {
+    const mqtt = await library();
+    if (this.#over) return;
+    if (!mqtt) {
+      this.state.value = "down";
+      return;
+    }
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    this.#client = mqtt.connect(`${scheme}://${location.host}/mqtt`, {
+    const client = mqtt.connect(`${scheme}://${location.host}/mqtt`, {
       protocolVersion: 5,
       // One page at a time for a credential: the newest takes over, so that two do not answer the same offer.
-      clientId: `page-${credentials.username}`,
-      username: credentials.username,
-      password: credentials.password,
+      clientId: `page-${this.credentials.username}`,
+      username: this.credentials.username,
+      password: this.credentials.password,
       clean: true,
       keepalive: KEEPALIVE_S,
       reconnectPeriod: RECONNECT_MS,
@@ -87,18 +103,15 @@ export class BoxLink {
       queueQoSZero: false,
       // The worker timers of mqtt.js start a worker from a blob, which a strict content security policy refuses.
       timerVariant: "native",
-      will: { topic: this.#up, payload: gone, qos: 1, retain: false },
+      will: { topic: this.#up, payload: GONE, qos: 1, retain: false },
     });
-    this.#client.on("connect", (packet) => this.#connected(packet));
-    this.#client.on("message", (topic, payload) => this.#message(topic, payload));
-    this.#client.on("packetreceive", () => (this.#lastPacket = performance.now()));
-    this.#client.on("close", () => this.#lost());
-    this.#client.on("error", (error) => this.#refusedBy((error as { code?: number | string }).code));
-    this.#client.on("disconnect", (packet: IDisconnectPacket) => this.#refusedBy(packet.reasonCode));
-
-    addEventListener("pagehide", this.#pagehide);
-    addEventListener("online", this.#probe);
-    document.addEventListener("visibilitychange", this.#probe);
+    this.#client = client;
+    client.on("connect", () => this.#connected(client));
+    client.on("message", (topic, payload) => this.#message(topic, payload));
+    client.on("packetreceive", () => (this.#lastPacket = performance.now()));
+    client.on("close", () => this.#lost());
+    client.on("error", (error) => this.#refusedBy((error as { code?: number | string }).code));
+    client.on("disconnect", (packet: IDisconnectPacket) => this.#refusedBy(packet.reasonCode));
   }
 
   listen(listener: (n: Notification) => void): () => void {
@@ -108,16 +121,17 @@ export class BoxLink {
 
   /** Asks the box. Rejects with the box's own sentence, or with ours when it could not be asked. */
   call<M extends keyof Methods>(method: M, params: Params<M>): Promise<Result<M>> {
-    if (this.state.peek() !== "up") return Promise.reject(new Unanswered(t.notConnected));
+    const client = this.#client;
+    if (!client || this.state.peek() !== "up") return Promise.reject(new Unanswered(t.notConnected));
     const { id, text, reply } = this.#calls.start(method, params, REPLY_MS, t.noReply);
-    this.#client.publish(this.#up, text, { qos: 1, properties: { messageExpiryInterval: EXPIRY_S } }, (error) => {
+    client.publish(this.#up, text, { qos: 1, properties: { messageExpiryInterval: EXPIRY_S } }, (error) => {
       if (error) this.#calls.fail(id, new Unanswered(`${t.notSent} ${error.message}`));
     });
-    const packetId = this.#client.getLastMessageId();
-    this.#push();
+    const packetId = client.getLastMessageId();
+    push(client);
     return reply.catch((error: Error) => {
       // mqtt.js would send what was not acknowledged again after a reconnect, with its full expiry.
-      if (error instanceof Unanswered) this.#client.removeOutgoingMessage(packetId);
+      if (error instanceof Unanswered) client.removeOutgoingMessage(packetId);
       throw error;
     }) as Promise<Result<M>>;
   }
@@ -152,37 +166,33 @@ export class BoxLink {
 
   #goodbye(): void {
     // The page may be gone before an acknowledgement: QoS 0, and should even that not leave, the will says the same.
-    if (this.#client.connected) this.#client.publish(this.#up, JSON.stringify({ jsonrpc: "2.0", method: "session.gone" }));
-    this.#client.end();
-  }
-
-  /** mqtt.js gathers what it writes until a timer's turn, which a page that is being closed does not have any more. */
-  #push(): void {
-    const { stream } = this.#client;
-    while (stream.writableCorked > 0) stream.uncork();
+    this.#over = true;
+    if (this.#client?.connected) this.#client.publish(this.#up, GONE);
+    this.#client?.end();
   }
 
   readonly #pagehide = (): void => this.#goodbye();
 
   readonly #probe = (): void => {
-    if (document.visibilityState === "hidden" || !this.#client.connected) return;
+    const client = this.#client;
+    if (document.visibilityState === "hidden" || !client?.connected) return;
     const asked = performance.now();
-    this.#client.sendPing();
+    client.sendPing();
     setTimeout(() => {
-      if (this.#client.connected && this.#lastPacket < asked) this.#client.stream.destroy();
+      if (client.connected && this.#lastPacket < asked) client.stream.destroy();
     }, PROBE_MS);
   };
 
-  #connected(_packet: IConnackPacket): void {
+  #connected(client: MqttClient): void {
     this.#revisions.reconnected();
     // Which start of the box this is, its retained message says.
     this.online.value = null;
-    this.#client.subscribe(this.#topics, { qos: 1 }, (error, granted) => {
+    client.subscribe(this.#topics, { qos: 1 }, (error, granted) => {
       const refused = granted?.find((g) => g.qos >= 0x80);
       if (error || refused) {
         // Without its topics the page would show an old state: start over rather than pretend.
         console.warn("The box refused a subscription:", refused?.topic ?? error?.message);
-        this.#client.stream.destroy();
+        client.stream.destroy();
         return;
       }
       this.epoch.value += 1;
@@ -200,7 +210,7 @@ export class BoxLink {
     if (code === TAKEN_OVER) this.#replaced();
     if (code !== BAD_CREDENTIAL && code !== NOT_AUTHORIZED) return;
     this.state.value = "refused";
-    this.#client.end(true);
+    this.#client?.end(true);
   }
 
   /**
@@ -208,7 +218,8 @@ export class BoxLink {
    * which closes it when the newer page connects: then our `session.gone` comes before whatever that page asks for.
    */
   #replaced(): void {
-    this.#client.options.reconnectPeriod = 0;
+    this.#over = true;
+    if (this.#client) this.#client.options.reconnectPeriod = 0;
     this.state.value = "replaced";
   }
 
@@ -264,11 +275,34 @@ export class BoxLink {
     const at = this.#revisions.nextLook();
     if (at === null) return;
     this.#resyncTimer = setTimeout(() => {
-      if (!this.#client.connected || !this.#revisions.due(performance.now())) return;
+      if (!this.#client?.connected || !this.#revisions.due(performance.now())) return;
       // Subscribing again makes the broker send what it retains once more.
       this.#client.subscribe(this.#topics.filter((x) => /\/(room|pending|outputs)$/.test(x)), { qos: 1 });
     }, Math.max(0, at - performance.now()) + 1);
   }
+}
+
+/**
+ * mqtt.js, which is most of a page's weight: a page is shown before it comes. None if the box went away between the page and
+ * this: browsers keep a failed import for good (whatwg/html issue 6768), so the page is loaded anew when the box is back.
+ */
+async function library(): Promise<typeof import("mqtt").default | null> {
+  try {
+    return (await import("mqtt")).default;
+  } catch {
+    const look = async () => {
+      const back = await fetch(location.href, { method: "HEAD", cache: "no-store" }).catch(() => null);
+      if (back?.ok) location.reload();
+      else setTimeout(look, RECONNECT_MS);
+    };
+    setTimeout(look, RECONNECT_MS);
+    return null;
+  }
+}
+
+/** mqtt.js gathers what it writes until a timer's turn, which a page that is being closed does not have any more. */
+function push({ stream }: MqttClient): void {
+  while (stream.writableCorked > 0) stream.uncork();
 }
 
 function revOf(value: Record<string, unknown>): number | undefined {

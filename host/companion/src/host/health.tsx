@@ -9,13 +9,15 @@ export function Alarms({ show }: { show: Console }) {
   const alarms = show.link.value?.health.value?.alarms ?? [];
   if (alarms.length === 0) return null;
   return (
-    <ul class="banner alarms" aria-label={t.alarms}>
-      {alarms.map((a) => (
-        <li key={a.what}>
-          <strong>{alarmName(a)}:</strong> {t.alarmAdvice[a.what] ?? a.advice}
-        </li>
-      ))}
-    </ul>
+    <section class="banner" aria-label={t.alarms}>
+      <ul class="alarms">
+        {alarms.map((a) => (
+          <li key={a.what}>
+            <strong>{alarmName(a)}:</strong> {t.alarmAdvice[a.what] ?? a.advice}
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }
 

@@ -6,6 +6,7 @@ mod measure;
 use std::hint::black_box;
 
 use gstdais::blend::{Rect, Yuv};
+use gstdais::colours::{Colours, Conversion, Matrix};
 use gstdais::drift::DriftQueue;
 use gstdais::frame::{I420, Rgba};
 use gstdais::mixminus::MixMinus;
@@ -148,6 +149,14 @@ fn mixing() {
             every,
         ),
         grid("the same, cover", &sources, Fit::Cover, &[], every),
+        work("1920x1080 from BT.601, full range, to BT.709", {
+            let mut picture = I420::blank(1920, 1080);
+            let conversion = Conversion::new(Colours {
+                matrix: Matrix::Bt601,
+                full_range: true,
+            });
+            move |_| conversion.run(&mut black_box(&mut picture).as_mut())
+        }),
         grid(
             "the same, cover, with ten name tags of 240x40",
             &sources,

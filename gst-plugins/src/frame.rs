@@ -2,6 +2,8 @@
 //!
 //! The sizes are checked once, where a frame is made; every kernel relies on them afterwards.
 
+use crate::colours::Colours;
+
 /// Why bytes can't be seen as a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
@@ -126,6 +128,7 @@ pub struct I420Ref<'a> {
     height: usize,
     planes: [&'a [u8]; 3],
     strides: [usize; 3],
+    colours: Colours,
 }
 
 impl<'a> I420Ref<'a> {
@@ -142,7 +145,18 @@ impl<'a> I420Ref<'a> {
             height,
             planes,
             strides,
+            colours: Colours::BT709,
         })
+    }
+
+    /// The same bytes, meaning other colours than the programme's.
+    #[must_use]
+    pub fn with_colours(self, colours: Colours) -> Self {
+        Self { colours, ..self }
+    }
+
+    pub fn colours(&self) -> Colours {
+        self.colours
     }
 
     pub fn width(&self) -> usize {
@@ -238,12 +252,29 @@ impl<'a> I420Mut<'a> {
         }
     }
 
+    /// All three at once.
+    pub fn planes_mut(&mut self) -> [PlaneMut<'_>; 3] {
+        let (width, height, strides) = (self.width, self.height, self.strides);
+        let mut plane = 0;
+        self.planes.each_mut().map(|data| {
+            let this = PlaneMut {
+                data,
+                stride: strides[plane],
+                width: plane_side(plane, width),
+                height: plane_side(plane, height),
+            };
+            plane += 1;
+            this
+        })
+    }
+
     pub fn as_ref(&self) -> I420Ref<'_> {
         I420Ref {
             width: self.width,
             height: self.height,
             planes: [&*self.planes[0], &*self.planes[1], &*self.planes[2]],
             strides: self.strides,
+            colours: Colours::BT709,
         }
     }
 
@@ -339,6 +370,7 @@ impl I420 {
             height: self.height,
             planes: [&self.data[..u], &self.data[u..v], &self.data[v..]],
             strides: self.strides(),
+            colours: Colours::BT709,
         }
     }
 

@@ -4,6 +4,7 @@
 //! tested and timed alone. Nothing that runs once a frame or once a block allocates after it has seen its inputs once.
 
 pub mod blend;
+pub mod colours;
 pub mod drift;
 pub mod elements;
 pub mod frame;

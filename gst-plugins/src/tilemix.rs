@@ -2,7 +2,8 @@
 //! with round corners or a border where its style says so.
 //!
 //! A tile's scaled picture is kept until its frame, rectangle or fit changes, so that guests at 15 frames a second cost
-//! half as much in a programme of 30, and a frozen one next to nothing.
+//! half as much in a programme of 30, and a frozen one next to nothing. The same goes for a picture of other colours than the
+//! programme's ([`crate::colours`]), which is converted once it is scaled.
 
 mod pool;
 mod style;
@@ -11,6 +12,7 @@ mod tween;
 use std::sync::Arc;
 
 use crate::blend::{self, Rect, Yuv, span};
+use crate::colours::{Colours, Conversion};
 use crate::frame::{I420, I420Mut, I420Ref, MAX_SIDE, Rgba};
 use crate::scale::{Crop, Scaler};
 
@@ -80,13 +82,15 @@ struct Recipe {
     src: (usize, usize),
     size: (u32, u32),
     fit: Fit,
+    colours: Colours,
 }
 
-/// A tile's picture at its size.
+/// A tile's picture at its size and in the programme's colours.
 struct Scaled {
     recipe: Recipe,
     serial: Option<u64>,
     scaler: Scaler,
+    conversion: Option<Conversion>,
     picture: I420,
 }
 
@@ -163,7 +167,7 @@ impl TileMixer {
                 continue;
             };
             let (recipe, placed) = recipe(tile);
-            if !placed.scales() || self.visible(tile).is_none() {
+            if !recipe.changes(&placed) || self.visible(tile).is_none() {
                 continue;
             }
             let place = self.keep(tile.id);
@@ -259,15 +263,15 @@ impl TileMixer {
         let (recipe, placed) = recipe(tile);
         let n = self.keep(tile.id);
         let kept = &mut self.kept[n];
-        if placed.scales() && kept.needs_scaling(tile, recipe, &placed) {
+        if recipe.changes(&placed) && kept.needs_scaling(tile, recipe, &placed) {
             self.scaled += 1;
             if let Some(scaled) = &mut kept.scaled {
                 scaled.run(&tile.frame);
             }
         }
         let (source, origin) = match &kept.scaled {
-            Some(scaled) if placed.scales() => (scaled.picture.as_ref(), (0, 0)),
-            // Nothing to scale: straight from the frame.
+            Some(scaled) if recipe.changes(&placed) => (scaled.picture.as_ref(), (0, 0)),
+            // Nothing to change: straight from the frame.
             _ => (tile.frame, (placed.crop.x, placed.crop.y)),
         };
         let painted = Painted {
@@ -311,16 +315,25 @@ impl TileMixer {
     }
 }
 
+impl Recipe {
+    /// Whether the frame can't be laid onto the canvas as it is.
+    fn changes(&self, placed: &Placed) -> bool {
+        placed.scales() || !self.colours.are_right()
+    }
+}
+
 impl Kept {
     /// Makes everything ready for [`Scaled::run`], which is due if this is `true`.
     fn needs_scaling(&mut self, tile: &Tile<'_>, recipe: Recipe, placed: &Placed) -> bool {
         let fresh = || Scaler::new(recipe.src, Some(placed.crop), placed.size);
+        let conversion = || (!recipe.colours.are_right()).then(|| Conversion::new(recipe.colours));
         let scaled = match &mut self.scaled {
             Some(scaled) => {
                 if scaled.recipe != recipe {
                     scaled.recipe = recipe;
                     scaled.serial = None;
                     scaled.scaler = fresh();
+                    scaled.conversion = conversion();
                     scaled.picture.resize(placed.size.0, placed.size.1);
                 }
                 scaled
@@ -329,6 +342,7 @@ impl Kept {
                 recipe,
                 serial: None,
                 scaler: fresh(),
+                conversion: conversion(),
                 picture: I420::blank(placed.size.0, placed.size.1),
             })),
         };
@@ -340,7 +354,12 @@ impl Kept {
 
 impl Scaled {
     fn run(&mut self, frame: &I420Ref<'_>) {
-        self.scaler.scale(frame, &mut self.picture.as_mut());
+        let mut picture = self.picture.as_mut();
+        self.scaler.scale(frame, &mut picture);
+        // After scaling: all tiles together have not more pixels than the canvas.
+        if let Some(conversion) = &self.conversion {
+            conversion.run(&mut picture);
+        }
     }
 }
 
@@ -437,6 +456,7 @@ fn recipe(tile: &Tile<'_>) -> (Recipe, Placed) {
         src: (tile.frame.width(), tile.frame.height()),
         size: (tile.rect.w, tile.rect.h),
         fit: tile.fit,
+        colours: tile.frame.colours(),
     };
     let placed = place(recipe.src, recipe.size, recipe.fit);
     (recipe, placed)

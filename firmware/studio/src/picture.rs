@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gst::prelude::*;
-use gst_video::prelude::*;
 use gstdais::blend::{Rect, Yuv};
 use gstdais::frame::{I420Mut, I420Ref};
 use gstdais::scale::Scaler;
@@ -352,16 +351,9 @@ fn tile<'a>(
         api::Fit::Cover => Fit::Cover,
         api::Fit::Fill => Fit::Fill,
     };
-    let shown = picture.filter(|_| seat.look != Look::Card).and_then(|p| {
-        let frame = &p.frame;
-        let planes = [0, 1, 2].map(|plane| frame.plane_data(plane));
-        let seen = view(
-            (frame.width(), frame.height()),
-            planes,
-            frame.plane_stride(),
-        );
-        Some((p, seen?))
-    });
+    let shown = picture
+        .filter(|_| seat.look != Look::Card)
+        .and_then(|p| Some((p, p.view()?)));
     match shown {
         Some((picture, frame)) => Some(Tile {
             id: planned.id,

@@ -5,9 +5,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
+use gst_video::prelude::*;
 use gstdais::drift::{DriftQueue, DriftStats};
+use gstdais::elements::colorimetry::colours;
+use gstdais::frame::I420Ref;
 
 use crate::api::Source;
+use crate::picture::view;
 use crate::time::StudioTime;
 
 /// Largest picture that is taken from a source, and the least: a tile needs both chroma samples of a row.
@@ -30,6 +34,17 @@ pub struct Picture {
     pub arrived: gst::ClockTime,
     /// Running time at which it was captured, as far as its timestamp says so.
     pub captured: gst::ClockTime,
+}
+
+impl Picture {
+    /// Its pixels, and what they mean as colours.
+    pub fn view(&self) -> Option<I420Ref<'_>> {
+        let frame = &self.frame;
+        let planes = [0, 1, 2].map(|plane| frame.plane_data(plane));
+        let size = (frame.width(), frame.height());
+        let view = view(size, planes, frame.plane_stride())?;
+        Some(view.with_colours(colours(&frame.info().colorimetry())))
+    }
 }
 
 /// The newest picture of a source.

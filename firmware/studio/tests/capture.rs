@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::*;
 use dais_studio::api::{Event, Source};
 use dais_studio::{Studio, StudioConfig, StudioError};
@@ -67,26 +69,44 @@ async fn a_file_that_is_no_film_is_trouble_and_a_new_one_ends_it() {
         matches!(e, Event::Trouble { .. }).then_some(())
     })
     .await;
-    let made = std::process::Command::new("ffmpeg")
-        .args([
-            "-v",
-            "error",
-            "-y",
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc=s=160x90:r=15:d=2",
-            "-pix_fmt",
-            "yuv420p",
-        ])
-        .arg(&film)
-        .status()
-        .unwrap();
-    assert!(made.success());
+    make(&film, "testsrc=s=160x90:r=15:d=2", "yuv420p", "libx264");
     show.until("the trouble is over", |e| {
         matches!(e, Event::TroubleOver { .. }).then_some(())
     })
     .await;
+    show.studio.shutdown().await;
+}
+
+/// A film of ffmpeg's own pictures.
+fn make(film: &Path, pictures: &str, format: &str, codec: &str) {
+    let made = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-y", "-f", "lavfi", "-i", pictures])
+        .args(["-pix_fmt", format, "-c:v", codec])
+        .arg(film)
+        .status()
+        .unwrap();
+    assert!(made.success());
+}
+
+/// MJPEG, as most webcams give it: BT.601 over the full range. The programme is BT.709 in limited range.
+#[tokio::test]
+async fn a_webcams_colours_are_seen_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let film = dir.path().join("webcam.mkv");
+    make(&film, "color=red:s=160x90:r=15:d=2", "yuvj420p", "mjpeg");
+    let mut c = config();
+    c.capture.video = format!("file:{}", film.display());
+    let mut show = Show::start(c).await;
+    show.studio
+        .scene(scene(vec![seat(0, Source::Host, quarter(1))]));
+    let path = dir.path().join("programme.mkv");
+    show.studio.start_record(path.clone()).unwrap();
+    show.until_recording().await;
+    show.frames(30).await;
+    show.stop_record().await;
+    let watched = watch(&path);
+    let last = &watched.pictures.last().unwrap().1;
+    assert_colour(colour(last, quarter(1)), [63, 102, 240]);
     show.studio.shutdown().await;
 }
 

@@ -1,5 +1,6 @@
 //! The GStreamer elements of the plugin `dais`.
 
+pub mod colorimetry;
 mod filter;
 pub mod mixminus;
 pub mod packets;

@@ -28,9 +28,9 @@ fn pictures_of(pipeline: &str) -> Vec<(u64, I420)> {
 }
 
 const SOURCES: [&str; 3] = [
-    "videotestsrc num-buffers=20 pattern=ball ! video/x-raw,format=I420,width=320,height=180,framerate=30/1",
-    "videotestsrc num-buffers=10 pattern=smpte75 animation-mode=frames ! video/x-raw,format=I420,width=201,height=143,framerate=15/1",
-    "videotestsrc num-buffers=17 pattern=ball motion=sweep ! video/x-raw,format=I420,width=64,height=96,framerate=25/1",
+    "videotestsrc num-buffers=20 pattern=ball ! video/x-raw,format=I420,width=320,height=180,framerate=30/1,colorimetry=bt709",
+    "videotestsrc num-buffers=10 pattern=smpte75 animation-mode=frames ! video/x-raw,format=I420,width=201,height=143,framerate=15/1,colorimetry=bt709",
+    "videotestsrc num-buffers=17 pattern=ball motion=sweep ! video/x-raw,format=I420,width=64,height=96,framerate=25/1,colorimetry=bt709",
 ];
 
 /// The mixed pictures, with this format on the way in and out.
@@ -219,6 +219,49 @@ proptest::proptest! {
                 let want = top.map_or(16, |(i, _)| colours[i % 3].y);
                 proptest::prop_assert_eq!(at(&out, x, y).y, want, "({}, {})", x, y);
             }
+        }
+    }
+}
+
+/// Red as a webcam's MJPEG, a phone and an HDMI plug have it, each beside the other at its own size and scaled.
+#[test]
+fn one_colour_is_one_colour_wherever_it_comes_from() {
+    let red = |colorimetry: &str, size: u32| {
+        format!(
+            "videotestsrc num-buffers=1 pattern=red ! video/x-raw,format=RGB,width={size},height={size} ! videoconvert \
+             ! video/x-raw,format=I420,colorimetry={colorimetry}"
+        )
+    };
+    let sources = [
+        ("1:4:0:0", 64),
+        ("bt601", 64),
+        ("bt709", 64),
+        ("1:4:0:0", 96),
+        ("bt601", 96),
+        ("bt709", 96),
+    ];
+    let (looks, branches): (String, String) = sources
+        .iter()
+        .enumerate()
+        .map(|(n, (colours, size))| {
+            let x = 64 * n;
+            (
+                format!("sink_{n}::xpos={x} sink_{n}::width=64 sink_{n}::height=64 "),
+                format!("{} ! mix.sink_{n} ", red(colours, *size)),
+            )
+        })
+        .unzip();
+    let mixed = pictures_of(&format!(
+        "daistilemix name=mix {looks} ! video/x-raw,format=I420,width=384,height=64,framerate=30/1 ! appsink name=out {branches}"
+    ));
+    let picture = mixed[0].1.as_ref();
+    let seen: Vec<[u8; 3]> = (0..6)
+        .map(|n| [0, 1, 2].map(|p| picture.plane(p).row(16)[(64 * n + 32) >> u32::from(p > 0)]))
+        .collect();
+    for colour in &seen {
+        // BT.709, limited range: 16 + 219 × 0.2126, 128 - 224 × 0.1146, 128 + 224 × 0.5.
+        for (got, wanted) in colour.iter().zip([63, 102, 240_u8]) {
+            assert!(got.abs_diff(wanted) <= 2, "{seen:?}");
         }
     }
 }

@@ -23,6 +23,7 @@ pub fn init() {
 
 pub fn caps(format: &str, width: usize, height: usize, fps: i32) -> gst::Caps {
     gst::Caps::builder("video/x-raw")
+        .field("colorimetry", "bt709")
         .field("format", format)
         .field("width", width as i32)
         .field("height", height as i32)

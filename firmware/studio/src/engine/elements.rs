@@ -8,6 +8,7 @@ use std::time::Duration;
 use gst::prelude::*;
 use gst_video::prelude::*;
 use gstdais::blend::{Rect, Yuv, blend_rgba};
+use gstdais::colours::{Colours, Conversion};
 use gstdais::frame::{I420, I420Mut, I420Ref};
 use gstdais::tilemix::{Fit, Placed, Style, Tile, TileMixer, place};
 
@@ -48,6 +49,7 @@ struct Made {
     serial: u64,
     placed: Placed,
     dim: bool,
+    colours: Colours,
 }
 
 impl ElementMixer {
@@ -259,6 +261,7 @@ impl Input {
             serial: tile.serial,
             placed,
             dim: tile.dim,
+            colours: tile.frame.colours(),
         };
         let before = self.source.caps();
         if self.made_from != Some(made) {
@@ -294,6 +297,9 @@ impl Input {
         )
         .map_err(|e| e.to_string())?;
         cut(&mut picture, &tile.frame, (crop.x, crop.y), tile.dim);
+        if !tile.frame.colours().are_right() {
+            Conversion::new(tile.frame.colours()).run(&mut picture);
+        }
         Ok(gst::Buffer::from_mut_slice(data))
     }
 

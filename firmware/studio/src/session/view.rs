@@ -21,7 +21,6 @@ use gstdais::tilemix::{Fit, Style, Tile, TileMixer};
 use crate::encoder::{Encoding, Rung, SOFTWARE, VideoShape, request_keyframe};
 use crate::error::StudioError;
 use crate::feed::Feed;
-use crate::picture::view;
 use crate::slot::{Picture, Slot};
 use crate::studio::Shared;
 
@@ -161,15 +160,9 @@ fn run(
 }
 
 fn tile(picture: &Picture) -> Option<Tile<'_>> {
-    let frame = &picture.frame;
-    let planes = [0, 1, 2].map(|plane| frame.plane_data(plane));
     Some(Tile {
         id: 0,
-        frame: view(
-            (frame.width(), frame.height()),
-            planes,
-            frame.plane_stride(),
-        )?,
+        frame: picture.view()?,
         serial: picture.seq,
         rect: Rect::new(0, 0, SHAPE.width, SHAPE.height),
         z: 0,

@@ -207,7 +207,10 @@ impl Drop for Guest {
 }
 
 pub fn picture(yuv: Option<[u8; 3]>, random: &mut u32) -> gst::Sample {
+    // The programme's own, so that a colour is seen as it is put.
+    let bt709 = "bt709".parse::<gst_video::VideoColorimetry>().unwrap();
     let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, 160, 96)
+        .colorimetry(&bt709)
         .build()
         .unwrap();
     let mut data = vec![0u8; info.size()];

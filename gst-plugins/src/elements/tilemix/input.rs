@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use gst_video::prelude::*;
 
 use super::pad::PadSettings;
+use crate::colours::Colours;
+use crate::elements::colorimetry;
 use crate::frame::I420Ref;
 use crate::nv12::Chroma;
 use crate::tilemix::Source;
@@ -62,6 +64,12 @@ impl Picture {
             end,
         };
         picture.view().is_some().then_some(picture)
+    }
+}
+
+impl Picture {
+    pub fn colours(&self) -> Colours {
+        colorimetry::colours(&self.frame.info().colorimetry())
     }
 }
 

@@ -6,6 +6,7 @@ use gst::prelude::*;
 use super::beat::Beat;
 use super::canvas::Canvas;
 use super::scene::{Look, Scene};
+use crate::elements::colorimetry;
 use crate::tilemix::TileMixer;
 
 const DEFAULT_SIZE: (i32, i32) = (1280, 720);
@@ -90,6 +91,7 @@ impl Output {
         }
         self.beat.set_fps((n, d));
         let (width, height) = canvas.size();
+        self.scene.converts = colorimetry::colours(&canvas.info.colorimetry()).are_right();
         src.push_event(gst::event::Caps::new(&caps));
         self.format = Some(Format {
             caps,

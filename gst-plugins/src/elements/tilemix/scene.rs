@@ -69,11 +69,16 @@ impl Seat {
         };
     }
 
-    fn tile(&self, now: u64) -> Option<Tile<'_>> {
+    fn tile(&self, now: u64, converts: bool) -> Option<Tile<'_>> {
         let picture = self.picture.as_ref()?;
+        let view = picture.view()?;
         Some(Tile {
             id: self.slot.id,
-            frame: picture.view()?,
+            frame: if converts {
+                view.with_colours(picture.colours())
+            } else {
+                view
+            },
             serial: picture.serial,
             rect: self.tween?.at(now),
             z: i32::try_from(self.settings.zorder).unwrap_or(i32::MAX),
@@ -108,6 +113,8 @@ pub(super) struct Scene {
     tiles: Vec<Tile<'static>>,
     /// The same, for the pictures of the tiles.
     sources: Vec<Arc<dyn Source>>,
+    /// Whether colours are made those of the output, which then are BT.709.
+    pub converts: bool,
     /// Helpers in scaling, if any.
     pub pool: Option<Pool>,
 }
@@ -167,7 +174,7 @@ impl Scene {
         mixer.set_background(colour(background));
         let mut tiles = recycle(std::mem::take(&mut self.tiles));
         for seat in &self.seats {
-            if let (Some(tile), Some(picture)) = (seat.tile(now), &seat.picture) {
+            if let (Some(tile), Some(picture)) = (seat.tile(now, self.converts), &seat.picture) {
                 tiles.push(tile);
                 if self.pool.is_some() {
                     self.sources.push(picture.clone());

@@ -14,13 +14,14 @@ cargo_flags := $(if $(CI),--locked)
 CHROMIUM ?= $(shell ls -d /usr/bin/chromium /usr/bin/google-chrome "$$HOME"/.cache/ms-playwright/chromium-*/chrome-linux*/chrome 2>/dev/null | head -n 1)
 export CHROMIUM
 
-.PHONY: help run test bench vm-test vm-faults vm-torture deps deps-run deps-test companion build test-companion test-rust test-browser browser
+.PHONY: help run test bench vm-test vm-drivers vm-faults vm-torture deps deps-run deps-test companion build test-companion test-rust test-browser browser
 .PHONY: image bundle image-test image-torture deps-image
 
 help:
 	@echo 'make run       a whole box on this PC with test sources: installs what is missing, builds, runs (options for it: ARGS="--http-port 8080")'
 	@echo 'make test      installs what is missing, then every test: companion, Rust, browser, and real capture in a virtual machine'
-	@echo 'make vm-test   only the last of these: a V4L2 camera and an ALSA microphone in a virtual machine'
+	@echo 'make vm-test   only the last of these: a V4L2 camera and an ALSA microphone in a virtual machine, after make vm-drivers'
+	@echo 'make vm-drivers a V4L2 encoder, a card'"'"'s mixer and a screen in a virtual machine (a minute)'
 	@echo 'make vm-faults camera and microphone fail in a virtual machine, three times in each way (five minutes)'
 	@echo 'make bench     what the box costs and how fast it is on this machine'
 	@echo 'make image BOARD=qemu-x86    a flashable image of a board of board/profiles; make bundle BOARD=… also its signed update'
@@ -37,8 +38,12 @@ bench: deps-run $(companion)/dist
 	cargo build $(cargo_flags) --release -p daisd
 	cargo bench $(cargo_flags) -p gstdais -p dais --benches
 
-vm-test: deps-test build
+vm-test: deps-test build vm-drivers
 	time board/vm/test $(binaries)
+
+vm-drivers: deps-test build
+	cargo test $(cargo_flags) --workspace --test drivers --no-run
+	time board/vm/drivers $(binaries)
 
 vm-faults: deps-test build
 	time board/vm/faults $(binaries)

@@ -93,3 +93,14 @@ heard_at_end() {
     awk -v total="$length" -v within="$2" '/silence_end/ { for (i = 1; i <= NF; i++) if ($i == "silence_end:") last = $(i+1) }
       END { printf "  the last beep at %.1f s of %.1f s\n", last, total; exit last < total - within }'
 }
+
+# one_gap FILE FPS SECONDS: where an encoder was left for another: one interval longer than a frame, below so many seconds, a keyframe
+# behind it, and everything decodes
+one_gap() {
+  local complaints
+  complaints=$(ffmpeg -v error -xerror -i "$1" -map 0 -f null - 2>&1) || { echo "  $complaints"; return 1; }
+  ffprobe -v error -select_streams v:0 -show_entries packet=pts_time,flags -of csv=p=0 "$1" | awk -F, -v fps="$2" -v limit="$3" '
+    NR > 1 { d = $1 - last; if (d <= 0) bad = 1; if (d > 1.1 / fps) { n++; gap = d; if ($2 !~ /^K/) bad = 1 } }
+    { last = $1 }
+    END { printf "  %d frames, %d gaps, the last of %.2f s\n", NR, n, gap; exit bad || n != 1 || gap >= limit }'
+}

@@ -57,6 +57,7 @@ fields "$user"
 kill -INT $guest
 wait $guest || { say "the guest ended with an error"; tail -n 5 guest.log; exit 1; }
 flash
+retained health | jq -ce 'select(.camera == "ok" and .encoders[0].element == "x264enc") | {camera, encoders}'
 stop_box
 cp "$file" programme.mkv
 say "recorded $(stat -c %s programme.mkv) bytes"

@@ -195,6 +195,7 @@ export class BoxLink {
         client.stream.destroy();
         return;
       }
+      if (this.#over) return;
       this.epoch.value += 1;
       this.state.value = "up";
     });
@@ -220,6 +221,8 @@ export class BoxLink {
   #replaced(): void {
     this.#over = true;
     if (this.#client) this.#client.options.reconnectPeriod = 0;
+    // One that is still on its way would come after the newer page, and take the connection back from it.
+    if (!this.#client?.connected) this.#client?.end(true);
     this.state.value = "replaced";
   }
 

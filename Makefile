@@ -20,7 +20,7 @@ export CHROMIUM
 help:
 	@echo 'make run       a whole box on this PC with test sources: installs what is missing, builds, runs (options for it: ARGS="--http-port 8080")'
 	@echo 'make test      installs what is missing, then every test: companion, Rust, browser, and real capture in a virtual machine'
-	@echo 'make vm-test   only the last of these: a V4L2 camera and an ALSA microphone in a virtual machine, after make vm-drivers'
+	@echo 'make vm-test   only the last of these: a V4L2 camera and an ALSA microphone in a virtual machine'
 	@echo 'make vm-drivers a V4L2 encoder, a card'"'"'s mixer and a screen in a virtual machine (a minute)'
 	@echo 'make vm-faults camera and microphone fail in a virtual machine, three times in each way (five minutes)'
 	@echo 'make bench     what the box costs and how fast it is on this machine'
@@ -38,7 +38,7 @@ bench: deps-run $(companion)/dist
 	cargo build $(cargo_flags) --release -p daisd
 	cargo bench $(cargo_flags) -p gstdais -p dais --benches
 
-vm-test: deps-test build vm-drivers
+vm-test: deps-test build
 	time board/vm/test $(binaries)
 
 vm-drivers: deps-test build

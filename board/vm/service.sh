@@ -29,7 +29,6 @@ cost() {
   say "a file of lines was full in each of three measurements of: $*" >&2
   return 1
 }
-tried() { [ "$(journalctl -u daisd -o cat --no-pager | grep -c "has a passport")" -ge 4 ]; }
 line_files() { stat -c %i /var/lib/dais/*.jsonl; }
 lines_length() { cat /var/lib/dais/*.jsonl | tr -d '\n' | wc -c; }
 join() {
@@ -41,8 +40,6 @@ retitle() { call room.set "{\"title\":\"Show $(cut -d' ' -f1 /proc/uptime)\"}"; 
 # Flash: a day's writes outside recordings, at most 50 MB. The day: a show of 24 hours, in which somebody opens the invite each
 # minute, every other of them goes on air and leaves (five changes of the room), and a console changes something every 30 s.
 flash() {
-  # A new box tries its encoders and keeps what it found: once in its life, and not each day.
-  await 240 "the encoders were tried" tried
   quiet=$(cost 1 sleep 5)
   a_join=$(cost 8 join)
   a_change=$(cost 20 retitle)

@@ -36,6 +36,11 @@ systemctl start daisd # it is "started" when its programme moves
 say "the box runs as $(ps -o user= -C daisd), its programme moves"
 
 pair
+# Beside a new box's trials of its encoders an emulated machine has no time for anything else, and they are once in a box's life: what
+# they write is no part of a day's.
+tried() { [ "$(journalctl -u daisd -o cat --no-pager | grep -c "has a passport")" -ge 4 ]; }
+await 240 "the encoders were tried" tried
+say "the encoders were tried"
 url=$(call invite.create '{}' | jq -r .url)
 ./dais guest --join "$url" --video 'test:color=#e07020' --audio 'test:tone=1000' --timeout 300 --json >guest.json 2>guest.log &
 guest=$!

@@ -29,15 +29,34 @@ enum Fault {
 /// Pictures that an encoder is right for after the fault is switched on before its start.
 const AT_FIRST: u64 = 8;
 
-fn wire(bin: &gst::Bin, fault: Fault, on: &'static AtomicBool) {
-    let x264 = gst::ElementFactory::make("x264enc")
+/// What encodes inside.
+pub fn x264() -> gst::Element {
+    gst::ElementFactory::make("x264enc")
         .name("inner")
         .property_from_str("tune", "zerolatency")
         .property_from_str("speed-preset", "ultrafast")
         .property("key-int-max", 1000u32)
         .property("threads", 1u32)
         .build()
-        .unwrap();
+        .unwrap()
+}
+
+/// I420 in, H.264 out.
+pub fn pads() -> Vec<gst::PadTemplate> {
+    let raw = gst::Caps::builder("video/x-raw")
+        .field("format", "I420")
+        .build();
+    let h264 = gst::Caps::new_empty_simple("video/x-h264");
+    let always = gst::PadPresence::Always;
+    let pad = |name, direction, caps| gst::PadTemplate::new(name, direction, always, caps).unwrap();
+    vec![
+        pad("sink", gst::PadDirection::Sink, &raw),
+        pad("src", gst::PadDirection::Src, &h264),
+    ]
+}
+
+fn wire(bin: &gst::Bin, fault: Fault, on: &'static AtomicBool) {
+    let x264 = x264();
     bin.add(&x264).unwrap();
     let (sink, src) = (
         x264.static_pad("sink").unwrap(),
@@ -173,20 +192,7 @@ macro_rules! faulty {
                 impl ElementImpl for Encoder {
                     fn pad_templates() -> &'static [gst::PadTemplate] {
                         static TEMPLATES: std::sync::LazyLock<Vec<gst::PadTemplate>> =
-                            std::sync::LazyLock::new(|| {
-                                let raw = gst::Caps::builder("video/x-raw")
-                                    .field("format", "I420")
-                                    .build();
-                                let h264 = gst::Caps::new_empty_simple("video/x-h264");
-                                let always = gst::PadPresence::Always;
-                                let pad = |name, direction, caps| {
-                                    gst::PadTemplate::new(name, direction, always, caps).unwrap()
-                                };
-                                vec![
-                                    pad("sink", gst::PadDirection::Sink, &raw),
-                                    pad("src", gst::PadDirection::Src, &h264),
-                                ]
-                            });
+                            std::sync::LazyLock::new(pads);
                         &TEMPLATES
                     }
                 }

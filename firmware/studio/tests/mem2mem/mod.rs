@@ -6,6 +6,8 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+use crate::faulty::{pads, x264};
+
 pub const ELEMENT: &str = "testmem2memenc";
 
 /// The driver's node.
@@ -69,14 +71,7 @@ mod imp {
                     .build()
                     .unwrap(),
             ];
-            let x264 = make("x264enc")
-                .name("inner")
-                .property_from_str("tune", "zerolatency")
-                .property_from_str("speed-preset", "ultrafast")
-                .property("key-int-max", 1000u32)
-                .property("threads", 1u32)
-                .build()
-                .unwrap();
+            let x264 = x264();
             let bin = self.obj();
             bin.add_many([&tee, &x264]).unwrap();
             bin.add_many(&driver).unwrap();
@@ -97,20 +92,7 @@ mod imp {
     impl ElementImpl for Encoder {
         fn pad_templates() -> &'static [gst::PadTemplate] {
             static TEMPLATES: std::sync::LazyLock<Vec<gst::PadTemplate>> =
-                std::sync::LazyLock::new(|| {
-                    let raw = gst::Caps::builder("video/x-raw")
-                        .field("format", "I420")
-                        .build();
-                    let h264 = gst::Caps::new_empty_simple("video/x-h264");
-                    let always = gst::PadPresence::Always;
-                    let pad = |name, direction, caps| {
-                        gst::PadTemplate::new(name, direction, always, caps).unwrap()
-                    };
-                    vec![
-                        pad("sink", gst::PadDirection::Sink, &raw),
-                        pad("src", gst::PadDirection::Src, &h264),
-                    ]
-                });
+                std::sync::LazyLock::new(pads);
             &TEMPLATES
         }
     }

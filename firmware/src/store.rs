@@ -92,7 +92,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
     file.sync_data()?;
     fs::rename(&beside, path)?;
     // The name itself is on the disk only when its folder is.
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_data()?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
     Ok(file)
 }
 

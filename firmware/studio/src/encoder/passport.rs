@@ -283,7 +283,7 @@ fn write(path: &Path, document: &Document) -> io::Result<()> {
     file.sync_data()?;
     fs::rename(&beside, path)?;
     let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_data()
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

@@ -12,8 +12,9 @@ v4l2-ctl -d /dev/video0 -c osd_text_mode=1   # the frame counter alone: the rest
 say "devices: Linux $(uname -r), $(v4l2-ctl -d /dev/video0 --get-fmt-video | awk '/Width/ {print $3}')" \
   "at $(v4l2-ctl -d /dev/video0 --get-parm | awk '/Frames per/ {print $4}') fps, $(aplay -l | grep -c '^card') sound devices"
 
-# The tone that is captured at the loop-back's other end, for as long as the machine runs.
-gst-launch-1.0 -q audiotestsrc is-live=true wave=sine freq=440 volume=0.5 \
+# The tone that is captured at the loop-back's other end, for as long as the machine runs. So low that no limiter has to look between
+# the samples: emulated, that alone would take most of a processor.
+gst-launch-1.0 -q audiotestsrc is-live=true wave=sine freq=440 volume=0.1 \
   ! audio/x-raw,format=S16LE,rate=48000,channels=2 ! alsasink device=hw:Loopback,0 >tone.log 2>&1 &
 tone=$!
 trap 'kill $tone' EXIT

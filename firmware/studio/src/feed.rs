@@ -257,7 +257,7 @@ impl Drop for Subscription {
 pub struct Feeds {
     /// H.264, byte-stream, access units; headers with each keyframe.
     pub programme: Arc<Feed>,
-    /// AAC, raw.
+    /// AAC, raw; encoded only while someone takes it.
     pub sound: Arc<Feed>,
     /// The programme's sound before it is encoded: 10 ms of F32LE, stereo, 48 kHz, interleaved. Published only while someone
     /// takes it.

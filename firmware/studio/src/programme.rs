@@ -278,7 +278,7 @@ impl Lines {
                 "sound",
                 &feeds.sound,
                 None,
-                false,
+                true,
                 WAITING_BLOCKS,
                 Box::new(build),
             )

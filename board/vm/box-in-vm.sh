@@ -13,10 +13,10 @@ await() { # await SECONDS WHAT COMMAND…
 
 # By the unit that ships, hardened as it ships.
 install_box() {
-  ln -s /host/daisd /usr/bin/daisd
+  ln -s "$PWD/daisd" /usr/bin/daisd
   mkdir -p /etc/dais /etc/systemd/system/daisd.service.d
   cp dais.toml /etc/dais/
-  systemd-sysusers /host/sysusers.conf
+  systemd-sysusers "$PWD/sysusers.conf"
   cp daisd.service /etc/systemd/system/
   # Emulated, a start takes its time; and the plugins are scanned already.
   printf '%s\n' '[Service]' TimeoutStartSec=180 WatchdogSec=120 "Environment=GST_REGISTRY=$GST_REGISTRY GST_REGISTRY_UPDATE=no" \

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs in the virtual machine, as root, in the folder shared with the host.
+# Runs in the virtual machine, as root, in a copy of the folder that the host gave.
 set -eu
 . ./box
 
@@ -30,7 +30,7 @@ say "the box's programme moves"
 shows() { told; grep -q "is shown on a screen" daisd.log; }
 await 60 "the box shows its programme" shows
 sleep 3
-: >look
-seen() { [ "$(stat -c %s screen.ppm 2>/dev/null || echo 0)" -ge $((640 * 360 * 3)) ]; }
+: >/host/look
+seen() { [ "$(stat -c %s /host/screen.ppm 2>/dev/null || echo 0)" -ge $((640 * 360 * 3)) ]; }
 await 60 "somebody saw the screen" seen
 stop_box

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs in the virtual machine, as root, in the folder shared with the host. What can happen to a camera and a microphone in a
+# Runs in the virtual machine, as root, in a copy of the folder that the host gave. What can happen to a camera and a microphone in a
 # show happens here, each `times` often: the signal goes, the format changes, the device is unplugged and comes back under another
 # number; and all the while the sound card's clock is wrong by `ppm`. The host examines what was recorded.
 set -eu

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs in the virtual machine, as root, in the folder shared with the host (/host). What it captures the host checks.
+# Runs in the virtual machine, as root, in a copy of the folder that the host gave. What it captures the host checks.
 # First the devices and stock GStreamer by themselves, so that a failure says whose it is; then daisd, by its own unit.
 set -eu
 . ./box

@@ -1,7 +1,9 @@
 //! Threads that must not wait for others. On an overloaded machine the beat held only with real-time priority.
 //!
-//! The mix stands above everything, since all hang on it and it takes a millisecond or two a frame. Capture and the programme's
-//! encoders come next. All else (guests' decoders, returns, outputs) shares what is left.
+//! The mix stands above everything, since all hang on it and it takes a millisecond or two a frame. Capture, the programme's
+//! encoders, and what takes the programme from them to a disk, RTMP or SRT come next: on a busy box with Linux 6.12 a
+//! recording that waited its turn among guests' threads for each packet lost 495 of them in 20 s. All else (guests' decoders,
+//! returns, WHIP) shares what is left.
 
 use gst::prelude::*;
 use thread_priority::{

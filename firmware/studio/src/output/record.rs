@@ -21,6 +21,7 @@ use super::report::Counts;
 use crate::api::{Event, OutputState, RecordStatus};
 use crate::element::{chain, make, posted_error};
 use crate::error::StudioError;
+use crate::rt;
 use crate::studio::Shared;
 
 /// Between two `fdatasync`: with the time that one takes it stays below the half second that may be lost.
@@ -90,6 +91,7 @@ impl Recording {
 
 fn build(intake: &Intake, file: &File) -> Result<gst::Pipeline, StudioError> {
     let pipeline = gst::Pipeline::new();
+    rt::raise_streams(&pipeline);
     let mux = make("matroskamux")?;
     mux.set_property("writing-app", "Dais");
     let sink = make("fdsink")?;

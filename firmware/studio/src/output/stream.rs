@@ -21,6 +21,7 @@ use super::{OutputKind, OutputSpec};
 use crate::api::OutputState;
 use crate::element::{chain, make, posted_error};
 use crate::error::StudioError;
+use crate::rt;
 use crate::studio::Shared;
 
 /// Pauses between two tries double from the first to the last; a random quarter is added, so that many boxes don't
@@ -133,6 +134,7 @@ impl Target {
 
     fn build(&self, intake: &Intake) -> Result<(gst::Pipeline, gst::Element), StudioError> {
         let pipeline = gst::Pipeline::new();
+        rt::raise_streams(&pipeline);
         let (mux, sink) = match self {
             Target::Rtmp {
                 scheme,

@@ -22,6 +22,8 @@ async fn a_recording_has_no_gap_and_no_repeated_timestamp() {
     show.frames(30).await;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("new folder/show.mkv");
+    // Sound is encoded from here on.
+    assert_eq!(show.studio.shared().feeds.sound.health().units, 0);
     show.studio.start_record(path.clone()).unwrap();
     show.until_recording().await;
     assert!(matches!(

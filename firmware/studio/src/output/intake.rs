@@ -1,6 +1,8 @@
 //! The way of the programme into an output's pipeline: bounded, leaky to the next keyframe, stamped from zero.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use gst::ClockTime;
 
@@ -10,6 +12,10 @@ use crate::feed::{Feed, Feeds, Subscription};
 const WAITING_S: u64 = 4;
 /// AAC units in a second, rounded up.
 const SOUND_UNITS: u64 = 48_000 / 1024 + 1;
+
+/// An encoder of sound that gives nothing for so long has failed; pictures are better than nothing.
+const SOUND_COMES: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(5);
 
 pub(crate) struct Intake {
     pub video: gst_app::AppSrc,
@@ -42,8 +48,34 @@ impl Intake {
         }
     }
 
-    /// From the next keyframe on.
+    /// From the next keyframe on. Sound comes first, and is waited for: its encoder starts with its first taker, in some
+    /// 100 ms, and an output that began without it would begin silent. Blocks until then, at most [`SOUND_COMES`].
     pub fn open(&mut self, name: &str, feeds: &Feeds, fps: u32) {
+        let sounds = Arc::new(AtomicBool::new(false));
+        let sound = {
+            let (appsrc, start, feed) =
+                (self.sound.clone(), self.start.clone(), feeds.sound.clone());
+            let sounds = sounds.clone();
+            let take = move |unit: &gst::Buffer| {
+                sounds.store(true, Ordering::Relaxed);
+                // What sounded before the first picture is not in the output.
+                let (Some(pts), Some(start)) = (unit.pts(), start.get()) else {
+                    return true;
+                };
+                if pts < *start {
+                    return true;
+                }
+                if appsrc.current_level_buffers() >= WAITING_S * SOUND_UNITS {
+                    return false;
+                }
+                push(&appsrc, &feed, unit, pts, *start)
+            };
+            feeds.sound.subscribe(name, take)
+        };
+        let asked = Instant::now();
+        while !sounds.load(Ordering::Relaxed) && asked.elapsed() < SOUND_COMES {
+            std::thread::sleep(LOOK);
+        }
         let video = {
             let (appsrc, start, feed) = (
                 self.video.clone(),
@@ -60,24 +92,6 @@ impl Intake {
                 push(&appsrc, &feed, unit, pts, start)
             };
             feeds.programme.subscribe(name, take)
-        };
-        let sound = {
-            let (appsrc, start, feed) =
-                (self.sound.clone(), self.start.clone(), feeds.sound.clone());
-            let take = move |unit: &gst::Buffer| {
-                // What sounded before the first picture is not in the output.
-                let (Some(pts), Some(start)) = (unit.pts(), start.get()) else {
-                    return true;
-                };
-                if pts < *start {
-                    return true;
-                }
-                if appsrc.current_level_buffers() >= WAITING_S * SOUND_UNITS {
-                    return false;
-                }
-                push(&appsrc, &feed, unit, pts, *start)
-            };
-            feeds.sound.subscribe(name, take)
         };
         self.subscriptions = Some([video, sound]);
     }

@@ -64,9 +64,8 @@ impl Recording {
     fn to_file(shared: &Shared, path: PathBuf, file: File) -> Result<Recording, StudioError> {
         let stop = Arc::new(AtomicBool::new(false));
         let counts = Arc::<Counts>::default();
-        let mut intake = Intake::new();
+        let intake = Intake::new();
         let pipeline = build(&intake, &file)?;
-        intake.open("record", &shared.feeds, shared.config.programme.fps);
         let run = Run {
             shared: shared.clone(),
             path: path.clone(),
@@ -122,6 +121,8 @@ struct Run {
 impl Run {
     fn run(mut self) {
         self.tell(OutputState::Connecting, None);
+        let fps = self.shared.config.programme.fps;
+        self.intake.open("record", &self.shared.feeds, fps);
         let failure = self.record().or_else(|| self.finish());
         let _ = self.pipeline.set_state(gst::State::Null);
         self.intake.close();

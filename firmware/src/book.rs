@@ -43,7 +43,7 @@ pub struct Book {
 /// What the embedded broker knows of who is there. An external broker tells nothing: there only wills and requests do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// Logged in.
+    /// Has a new connection.
     Arrived(Identity),
     /// Has no connection left.
     Departed(Identity),
@@ -333,10 +333,11 @@ impl Authenticate for Book {
             let entry = state.of(who.role)?.get(who.id.as_str())?;
             entry.ends_ms.is_none_or(|end| end > self.clock.now_ms()) && same(&given, &entry.hash)
         };
-        known.then(|| {
-            let _ = self.presence.send(Presence::Arrived(who.clone()));
-            who
-        })
+        known.then_some(who)
+    }
+
+    fn arrived(&self, who: &Identity) {
+        let _ = self.presence.send(Presence::Arrived(who.clone()));
     }
 
     fn departed(&self, who: &Identity) {

@@ -23,6 +23,10 @@ impl Authenticate for Doorkeeper {
         }
     }
 
+    fn arrived(&self, who: &Identity) {
+        println!("{who} is here");
+    }
+
     fn departed(&self, who: &Identity) {
         println!("{who} has gone");
     }

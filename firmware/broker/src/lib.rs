@@ -46,10 +46,14 @@ pub trait Broker: Send + Sync {
     async fn stop(&self);
 }
 
-/// Who a user name and a password belong to, and who comes and goes. Called on the broker's threads: it must be quick.
+/// Who a user name and a password belong to, and who comes and goes. Called on the broker's threads, the last two with its table of
+/// sessions locked: it must be quick.
 pub trait Authenticate: Send + Sync + 'static {
     /// The identity, or `None` for an unknown user or a wrong password. Asked at every connection.
     fn authenticate(&self, username: &str, password: &[u8]) -> Option<Identity>;
+
+    /// A connection of this user stands, and nothing that comes by it was read yet. One that it took over has ended before.
+    fn arrived(&self, who: &Identity);
 
     /// This user's last connection has ended, in whichever way: a client that says a plain good-bye leaves no will.
     fn departed(&self, who: &Identity);

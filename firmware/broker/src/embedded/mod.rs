@@ -169,7 +169,7 @@ async fn build(config: EmbeddedConfig, auth: Arc<dyn Authenticate>) -> Result<Pa
     let inner_addr = inner.local_addr().map_err(|e| start(&e))?;
     let door = Arc::new(Door::new(inner_addr, &limits));
 
-    let sessions = Arc::new(Sessions::new(&limits));
+    let sessions = Arc::new(Sessions::new(&limits, Arc::clone(&auth)));
     rules::register(&scx, &box_id, auth, &sessions, &door).await;
     *scx.extends.retain_mut().await = Box::new(retained::BoxOnly::new());
     *scx.extends.fitter_mgr_mut().await = Box::new(terms::Terms);

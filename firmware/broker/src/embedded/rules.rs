@@ -82,7 +82,7 @@ impl Handler for Rules {
                     .session_expiry_interval(disconnect.as_ref())
                     .is_zero()
                 {
-                    self.told_departed(self.sessions.disconnected(&session.id), session);
+                    self.sessions.disconnected(&session.id);
                 }
                 (true, acc)
             }
@@ -95,7 +95,7 @@ impl Handler for Rules {
                 {
                     tracing::warn!("an ended MQTT session could not be removed: {e}");
                 }
-                self.told_departed(self.sessions.terminated(&session.id), session);
+                self.sessions.terminated(&session.id);
                 (true, acc)
             }
             Parameter::MessagePublishCheckAcl(session, publish) => {
@@ -119,7 +119,7 @@ impl Handler for Rules {
 
 impl Rules {
     async fn authenticate(&self, connect: &ConnectInfo) -> AuthResult {
-        let ConnectInfo::V5(id, packet) = connect else {
+        let ConnectInfo::V5(id, _) = connect else {
             // Earlier versions can't carry expiry, response topics or refusals, on which the contract rests.
             tracing::info!("an MQTT client was refused: it does not speak version 5");
             return AuthResult::NotAuthorized;
@@ -138,14 +138,14 @@ impl Rules {
             tracing::warn!(%who, topic = &*will.topic, "an MQTT client was refused: its will is not its to publish");
             return AuthResult::NotAuthorized;
         }
-        if !self.sessions.reserve(&packet.client_id, &who.username()) {
+        if !self.sessions.reserve(id) {
             tracing::warn!(%who, client_id = &*id.client_id, "an MQTT client was refused: the client id is another user's");
             return AuthResult::NotAuthorized;
         }
         // The user's own older connection makes way before the library meets it.
-        if let Some(old) = self.sessions.live(&packet.client_id) {
+        if let Some(old) = self.sessions.live(&id.client_id) {
             self.door.cut(old);
-            let _ = timeout(TAKE_OVER, self.sessions.free(&packet.client_id)).await;
+            let _ = timeout(TAKE_OVER, self.sessions.free(&id.client_id)).await;
         }
         AuthResult::Allow(false, None)
     }
@@ -171,12 +171,6 @@ impl Rules {
             if let Some(tx) = entry.tx() {
                 let _ = tx.unbounded_send(Message::Closed(Reason::ConnectKicked(true)));
             }
-        }
-    }
-
-    fn told_departed(&self, was_last: bool, session: &Session) {
-        if was_last && let Some(who) = who(session) {
-            self.auth.departed(&who);
         }
     }
 

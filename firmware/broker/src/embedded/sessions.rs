@@ -1,23 +1,28 @@
-//! Whose client id is whose, how fast each client publishes, and whether a connection began before a revocation.
+//! Whose client id is whose, who has come and gone, how fast each client publishes, and whether a connection began before a
+//! revocation.
 //!
 //! MQTT lets a new connection take over the session of an old one with the same client id. Client ids are the
 //! clients' own choice, so without this table any guest could throw the host off, or inherit the host's queue.
 //!
 //! A take-over by the same user waits here until the old connection is gone: `rmqtt` refuses the new one (0x88) if it
-//! comes while the old one ends, which is just what a reloaded page does.
+//! comes while the old one ends, which is just what a reloaded page does. So the old one is told as departed before the new
+//! one is told as arrived; both are told with the table locked, in the order in which they happened.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use dais_room::access::Identity;
 use rmqtt::types::Id;
 use tokio::sync::Notify;
 
 use super::Limits;
+use crate::Authenticate;
 
 pub(super) struct Sessions {
+    auth: Arc<dyn Authenticate>,
     by_client_id: Mutex<HashMap<String, Holder>>,
     /// Told whenever a connection has ended.
     ended: Notify,
@@ -34,20 +39,21 @@ struct Holder {
     session: Option<Id>,
     /// The session's client is away.
     offline: bool,
-    /// Until then nobody else may have the client id although there is no session yet.
-    reserved_until: Instant,
+    /// The newest connection that logged in, and until when nobody else may have the client id although it has no session yet.
+    reserved: (Id, Instant),
     /// Revocations that had happened when this connection was authenticated.
     revocations_seen: u64,
     allowance: Allowance,
 }
 
-/// Whether a connection of this user lives, or has just logged in and is about to take over an older one.
-fn is_connected(all: &HashMap<String, Holder>, username: &str) -> bool {
-    let now = Instant::now();
-    all.values().any(|holder| {
-        let live = holder.session.is_some() && !holder.offline;
-        holder.username == username && (live || holder.reserved_until > now)
-    })
+impl Holder {
+    fn is_connected(&self) -> bool {
+        self.session.is_some() && !self.offline
+    }
+
+    fn is_reserved(&self) -> bool {
+        self.reserved.1 > Instant::now()
+    }
 }
 
 /// A token bucket: one second's worth of packets at most.
@@ -57,8 +63,9 @@ struct Allowance {
 }
 
 impl Sessions {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, auth: Arc<dyn Authenticate>) -> Self {
         Self {
+            auth,
             by_client_id: Mutex::default(),
             ended: Notify::new(),
             revocations: AtomicU64::new(0),
@@ -68,40 +75,43 @@ impl Sessions {
         }
     }
 
-    /// Sets the client id aside for this user; false if it is another user's.
-    pub(super) fn reserve(&self, client_id: &str, username: &str) -> bool {
+    /// Sets the client id aside for the user of this connection; false if it is another user's.
+    pub(super) fn reserve(&self, id: &Id) -> bool {
         let now = Instant::now();
+        let username = id.username_ref();
+        let reserved = (id.clone(), now + self.handshake);
         let mut all = self.lock();
         if all.len() >= self.tidy_at {
-            all.retain(|_, holder| holder.session.is_some() || holder.reserved_until > now);
+            all.retain(|_, holder| holder.session.is_some() || holder.is_reserved());
         }
-        if let Some(holder) = all.get_mut(client_id) {
-            let free = holder.session.is_none() && holder.reserved_until <= now;
-            if holder.username != username && !free {
+        if let Some(holder) = all.get_mut(&*id.client_id) {
+            if holder.username != username && (holder.session.is_some() || holder.is_reserved()) {
                 return false;
             }
+            username.clone_into(&mut holder.username);
+            holder.reserved = reserved;
+            holder.revocations_seen = self.revocations.load(Ordering::SeqCst);
+            return true;
         }
-        let holder = all.entry(client_id.to_owned()).or_insert_with(|| Holder {
-            username: String::new(),
+        let holder = Holder {
+            username: username.to_owned(),
             session: None,
             offline: false,
-            reserved_until: now,
-            revocations_seen: 0,
+            reserved,
+            revocations_seen: self.revocations.load(Ordering::SeqCst),
             allowance: Allowance {
                 left: f64::from(self.publishes_per_s),
                 at: now,
             },
-        });
-        holder.username = username.to_owned();
-        holder.reserved_until = now + self.handshake;
-        holder.revocations_seen = self.revocations.load(Ordering::SeqCst);
+        };
+        all.insert(id.client_id.to_string(), holder);
         true
     }
 
     /// Where the connection comes from that holds this client id now.
     pub(super) fn live(&self, client_id: &str) -> Option<SocketAddr> {
         let all = self.lock();
-        let holder = all.get(client_id).filter(|holder| !holder.offline)?;
+        let holder = all.get(client_id).filter(|holder| holder.is_connected())?;
         holder.session.as_ref()?.remote_addr
     }
 
@@ -127,43 +137,54 @@ impl Sessions {
         };
         holder.session = Some(id.clone());
         holder.offline = false;
-        holder.reserved_until = Instant::now();
+        // A later one of the same user may have logged in meanwhile: the client id stays set aside for that.
+        if holder.reserved.0 == *id {
+            holder.reserved.1 = Instant::now();
+        }
+        if let Some(who) = Identity::from_username(&holder.username) {
+            tracing::debug!(%who, client_id = &*id.client_id, "an MQTT client has connected");
+            self.auth.arrived(&who);
+        }
         holder.revocations_seen != self.revocations.load(Ordering::SeqCst)
     }
 
-    /// The connection is over; the session may wait for its client to come back. True if it was its user's last one.
-    pub(super) fn disconnected(&self, id: &Id) -> bool {
+    /// The connection is over; the session may wait for its client to come back.
+    pub(super) fn disconnected(&self, id: &Id) {
         let mut all = self.lock();
-        let mut last = false;
         if let Some(holder) = all.get_mut(&*id.client_id)
             && holder.session.as_ref() == Some(id)
-            && !holder.offline
+            && holder.is_connected()
         {
             holder.offline = true;
             let username = holder.username.clone();
-            last = !is_connected(&all, &username);
+            let last = !all
+                .values()
+                .any(|other| other.username == username && other.is_connected());
+            if let Some(who) = Identity::from_username(&username) {
+                tracing::debug!(%who, client_id = &*id.client_id, last, "an MQTT client's connection has ended");
+                if last {
+                    self.auth.departed(&who);
+                }
+            }
         }
         drop(all);
         self.ended.notify_waiters();
-        last
     }
 
     /// The session is over. A session that was taken over by the same user's next one leaves the entry to that.
-    /// True if it had a connection, and that was its user's last one.
-    pub(super) fn terminated(&self, id: &Id) -> bool {
-        let last = self.disconnected(id);
+    pub(super) fn terminated(&self, id: &Id) {
+        self.disconnected(id);
         let mut all = self.lock();
         if let Some(holder) = all.get_mut(&*id.client_id)
             && holder.session.as_ref() == Some(id)
         {
             holder.session = None;
-            if holder.reserved_until <= Instant::now() {
+            if !holder.is_reserved() {
                 all.remove(&*id.client_id);
             }
         }
         drop(all);
         self.ended.notify_waiters();
-        last
     }
 
     pub(super) fn note_revocation(&self) {
@@ -192,5 +213,45 @@ impl Sessions {
         self.by_client_id
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Told(Mutex<Vec<&'static str>>);
+
+    impl Authenticate for Told {
+        fn authenticate(&self, _: &str, _: &[u8]) -> Option<Identity> {
+            None
+        }
+        fn arrived(&self, _: &Identity) {
+            self.0.lock().unwrap().push("arrived");
+        }
+        fn departed(&self, _: &Identity) {
+            self.0.lock().unwrap().push("departed");
+        }
+    }
+
+    /// On a busy machine a client gives up a connection that is not answered, and makes another one, before the broker is
+    /// done with the first.
+    #[test]
+    fn whoever_tries_twice_is_there_in_the_end() {
+        let told = Arc::new(Told::default());
+        let sessions = Sessions::new(&Limits::default(), told.clone());
+        let connection = |port| {
+            let from = Some(SocketAddr::from(([127, 0, 0, 1], port)));
+            Id::new(1, 1, None, from, "page".into(), Some("guest-ana".into()))
+        };
+        let (first, second) = (connection(1), connection(2));
+        assert!(sessions.reserve(&first));
+        assert!(sessions.reserve(&second));
+        sessions.connected(&first);
+        sessions.terminated(&first);
+        sessions.connected(&second);
+        assert_eq!(*told.0.lock().unwrap(), ["arrived", "departed", "arrived"]);
     }
 }

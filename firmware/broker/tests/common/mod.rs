@@ -63,8 +63,15 @@ impl Kind {
 #[derive(Default)]
 pub struct Book {
     passwords: Mutex<HashMap<String, Vec<u8>>>,
-    departed: Mutex<Vec<Identity>>,
+    told: Mutex<Vec<Told>>,
     changed: tokio::sync::Notify,
+}
+
+/// Who came and who went.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    Arrived(Identity),
+    Departed(Identity),
 }
 
 impl Book {
@@ -79,19 +86,24 @@ impl Book {
         self.passwords.lock().unwrap().remove(&who.username());
     }
 
-    /// Waits until so many departures were told, and says whose.
-    pub async fn departures(&self, count: usize) -> Vec<Identity> {
+    /// Waits until so much was told of who came and went.
+    pub async fn told(&self, count: usize) -> Vec<Told> {
         let told = async {
             loop {
                 let changed = self.changed.notified();
-                let departed = self.departed.lock().unwrap().clone();
-                if departed.len() >= count {
-                    return departed;
+                let told = self.told.lock().unwrap().clone();
+                if told.len() >= count {
+                    return told;
                 }
                 changed.await;
             }
         };
         tokio::time::timeout(PATIENCE, told).await.unwrap()
+    }
+
+    fn tell(&self, told: Told) {
+        self.told.lock().unwrap().push(told);
+        self.changed.notify_one();
     }
 }
 
@@ -101,9 +113,12 @@ impl Authenticate for Book {
         (book.get(username)? == password).then(|| Identity::from_username(username))?
     }
 
+    fn arrived(&self, who: &Identity) {
+        self.tell(Told::Arrived(who.clone()));
+    }
+
     fn departed(&self, who: &Identity) {
-        self.departed.lock().unwrap().push(who.clone());
-        self.changed.notify_one();
+        self.tell(Told::Departed(who.clone()));
     }
 }
 

@@ -1,7 +1,7 @@
 // Starts a whole box, and real browsers in front of it.
 
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { mkdtemp, mkdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -67,12 +67,17 @@ export class Box {
   static async #launch(more: string[]): Promise<{ child: ChildProcess; ready: Ready }> {
     const binary = path.resolve(process.env.DAIS_BIN ?? "../../target/debug/dais");
     if (!existsSync(binary)) throw new Error(`There is no ${binary}: build it, or name another one in DAIS_BIN.`);
-    const child = spawn(binary, ["dev", "--json", ...more], { stdio: ["ignore", "pipe", "inherit"] });
+    const log = process.env.BOX_LOG ? openSync(process.env.BOX_LOG, "a") : undefined;
+    const child = spawn(binary, ["dev", "--json", ...more], {
+      stdio: ["ignore", "pipe", log ?? "inherit"],
+      env: { DAIS_LOG: "info,dais_broker=debug", ...process.env },
+    });
+    if (log !== undefined) closeSync(log);
     const ready = await new Promise<Ready>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error("The box was not ready in time.")), READY_MS);
       child.once("error", reject);
       child.once("exit", (code, signal) => reject(new Error(`The box ended before it was ready: ${code ?? signal}.`)));
-      createInterface({ input: child.stdout }).on("line", (line) => {
+      createInterface({ input: child.stdout! }).on("line", (line) => {
         if (!line.startsWith("{")) return;
         const said = JSON.parse(line) as Ready & { event?: string };
         if (said.event !== "ready") return;

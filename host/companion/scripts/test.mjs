@@ -1,7 +1,7 @@
 // Bundles the TypeScript tests of a folder and runs them with Node's own test runner: Node 18 cannot read TypeScript.
 import { build } from "esbuild";
 import { spawnSync } from "node:child_process";
-import { readdir, rm } from "node:fs/promises";
+import { readFile, readdir, rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import path from "node:path";
 
@@ -39,7 +39,15 @@ const built = files.map((f) => path.join(out, f.replace(/\.ts$/, ".mjs")));
 const turns = folder === "e2e" ? built.map((file) => [file]) : [built];
 let failed = 0;
 for (const turn of turns) {
-  const run = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...turn], { cwd: root, stdio: "inherit" });
-  if (run.status !== 0) failed = run.status ?? 1;
+  // What a box says is shown if its tests failed.
+  const log = `${turn[0]}.box.log`;
+  const run = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...turn], {
+    cwd: root,
+    stdio: "inherit",
+    env: folder === "e2e" ? { BOX_LOG: log, ...process.env } : process.env,
+  });
+  if (run.status === 0) continue;
+  failed = run.status ?? 1;
+  if (folder === "e2e") console.log(`What the box said, ${log}:\n${(await readFile(log, "utf8").catch(String)).split("\n").slice(-400).join("\n")}`);
 }
 process.exit(failed);

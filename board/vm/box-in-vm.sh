@@ -1,4 +1,4 @@
-# What every task with a box in it does in the virtual machine: source it from the shared folder. Needs `dais.toml` there.
+# What every task with a box in it does in the virtual machine: source it. Needs `dais.toml` beside it.
 
 say() { echo "[$(cut -d' ' -f1 /proc/uptime)] $*"; }
 await() { # await SECONDS WHAT COMMAND…

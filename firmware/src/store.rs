@@ -1,10 +1,10 @@
 //! Small files that are old or new after a power cut, never half.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+pub use dais_studio::disk::replace;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -72,28 +72,6 @@ pub fn set_aside(path: &Path, why: &str) -> Result<(), StoreError> {
     let aside = path.with_extension("bad");
     tracing::error!(file = %path.display(), error = why, "this file does not parse; it is set aside as {} and the box starts without it", aside.display());
     fs::rename(path, &aside).map_err(StoreError::write(&aside))
-}
-
-/// Writes beside the old file, syncs, and puts the new one in its place. Only the box may read it. The new file is
-/// returned, open for writing.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
-    let beside = path.with_extension("new");
-    // One that was left by a power cut may have been made with other rights.
-    match fs::remove_file(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_data()?;
-    fs::rename(&beside, path)?;
-    // The name itself is on the disk only when its folder is.
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
-    Ok(file)
 }
 
 #[cfg(test)]

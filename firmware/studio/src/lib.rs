@@ -13,6 +13,7 @@ pub mod api;
 mod beat;
 pub mod capture;
 pub mod config;
+pub mod disk;
 mod element;
 mod encoder;
 mod engine;

@@ -8,7 +8,7 @@
 //! stall is no verdict; the third one is.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::trial::Tried;
 use super::{Figures, Rung, VideoShape};
+use crate::disk::replace;
 
 /// Grows when a trial measures something else.
 const FORMAT: u32 = 1;
@@ -275,15 +276,8 @@ fn read(path: &Path) -> Result<Vec<Passport>, String> {
     Ok(document.passports)
 }
 
-/// Beside the old file, synced, and then in its place.
 fn write(path: &Path, document: &Document) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
-    file.write_all(&serde_json::to_vec(document)?)?;
-    file.sync_data()?;
-    fs::rename(&beside, path)?;
-    let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    replace(path, &serde_json::to_vec(document)?).map(drop)
 }
 
 #[cfg(test)]

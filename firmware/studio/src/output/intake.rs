@@ -1,8 +1,8 @@
 //! The way of the programme into an output's pipeline: bounded, leaky to the next keyframe, stamped from zero.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gst::ClockTime;
 
@@ -15,7 +15,6 @@ const SOUND_UNITS: u64 = 48_000 / 1024 + 1;
 
 /// An encoder of sound that gives nothing for so long has failed; pictures are better than nothing.
 const SOUND_COMES: Duration = Duration::from_secs(1);
-const LOOK: Duration = Duration::from_millis(5);
 
 pub(crate) struct Intake {
     pub video: gst_app::AppSrc,
@@ -51,13 +50,12 @@ impl Intake {
     /// From the next keyframe on. Sound comes first, and is waited for: its encoder starts with its first taker, in some
     /// 100 ms, and an output that began without it would begin silent. Blocks until then, at most [`SOUND_COMES`].
     pub fn open(&mut self, name: &str, feeds: &Feeds, fps: u32) {
-        let sounds = Arc::new(AtomicBool::new(false));
+        let (sounds, first_sound) = sync_channel(1);
         let sound = {
             let (appsrc, start, feed) =
                 (self.sound.clone(), self.start.clone(), feeds.sound.clone());
-            let sounds = sounds.clone();
             let take = move |unit: &gst::Buffer| {
-                sounds.store(true, Ordering::Relaxed);
+                let _ = sounds.try_send(());
                 // What sounded before the first picture is not in the output.
                 let (Some(pts), Some(start)) = (unit.pts(), start.get()) else {
                     return true;
@@ -72,10 +70,7 @@ impl Intake {
             };
             feeds.sound.subscribe(name, take)
         };
-        let asked = Instant::now();
-        while !sounds.load(Ordering::Relaxed) && asked.elapsed() < SOUND_COMES {
-            std::thread::sleep(LOOK);
-        }
+        let _ = first_sound.recv_timeout(SOUND_COMES);
         let video = {
             let (appsrc, start, feed) = (
                 self.video.clone(),

@@ -2,7 +2,7 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
-import { mkdtemp, mkdir, rm } from "node:fs/promises";
+import { copyFile, mkdtemp, mkdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -27,6 +27,11 @@ export interface Ready {
   ca_file: string;
 }
 
+/** What a box found out about this machine's encoders. The first one of a run tries them, which takes two cores half a minute beside
+ * the tests: guests who are lost have ten seconds. The next ones know. */
+const ENCODERS = "encoders.json";
+const PASSPORTS = path.resolve("node_modules/.cache/e2e", ENCODERS);
+
 export class Box {
   ready: Ready;
   #process: ChildProcess;
@@ -43,6 +48,7 @@ export class Box {
   /** `more`: further arguments of `dais dev`. */
   static async start(more: string[] = []): Promise<Box> {
     const data = await mkdtemp(path.join(tmpdir(), "dais-e2e-"));
+    if (existsSync(PASSPORTS)) await copyFile(PASSPORTS, path.join(data, ENCODERS));
     const { child, ready } = await Box.#launch(["--http-port", "0", "--mqtt-port", "0", "--data", data, ...more]);
     return new Box(child, data, ready, more);
   }
@@ -99,6 +105,8 @@ export class Box {
       await ended;
       clearTimeout(timer);
     }
+    const learned = path.join(this.#data, ENCODERS);
+    if (existsSync(learned)) await copyFile(learned, PASSPORTS);
     await rm(this.#data, { recursive: true, force: true });
   }
 }

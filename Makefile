@@ -14,18 +14,19 @@ cargo_flags := $(if $(CI),--locked)
 CHROMIUM ?= $(shell ls -d /usr/bin/chromium /usr/bin/google-chrome "$$HOME"/.cache/ms-playwright/chromium-*/chrome-linux*/chrome 2>/dev/null | head -n 1)
 export CHROMIUM
 
-.PHONY: help run test bench vm-test vm-drivers vm-faults vm-torture deps deps-run deps-test companion build test-companion test-rust test-browser browser
+.PHONY: help run test bench vm-test vm-capture vm-drivers vm-faults vm-torture deps deps-run deps-test companion build test-companion test-rust test-browser browser
 .PHONY: image bundle image-test image-torture deps-image
 
 help:
 	@echo 'make run       a whole box on this PC with test sources: installs what is missing, builds, runs (options for it: ARGS="--http-port 8080")'
 	@echo 'make test      installs what is missing, then every test: companion, Rust, browser, and real capture in a virtual machine'
-	@echo 'make vm-test   only the last of these: a V4L2 camera and an ALSA microphone in a virtual machine'
-	@echo 'make vm-drivers a V4L2 encoder, a card'"'"'s mixer and a screen in a virtual machine (a minute)'
-	@echo 'make vm-faults camera and microphone fail in a virtual machine, three times in each way (five minutes)'
+	@echo 'make vm-test   only the last of these, in a virtual machine; each part alone:'
+	@echo 'make vm-capture              a V4L2 camera and an ALSA microphone'
+	@echo 'make vm-faults               they fail, three times in each way'
+	@echo 'make vm-drivers              a V4L2 encoder, a card'"'"'s mixer and a screen'
 	@echo 'make bench     what the box costs and how fast it is on this machine'
 	@echo 'make image BOARD=qemu-x86    a flashable image of a board of board/profiles; make bundle BOARD=… also its signed update'
-	@echo 'make image-test              starts, updates and power cuts of the virtual PC'"'"'s image (a quarter of an hour)'
+	@echo 'make image-test              starts, updates and power cuts of the virtual PC'"'"'s image (ten minutes)'
 	@echo 'make vm-torture              the long forms: 20 pulled cables, clocks that drift for half an hour, 50 power cuts (hours)'
 	@echo 'make deps      only installs what all these need'
 
@@ -38,7 +39,9 @@ bench: deps-run $(companion)/dist
 	cargo build $(cargo_flags) --release -p daisd
 	cargo bench $(cargo_flags) -p gstdais -p dais --benches
 
-vm-test: deps-test build
+vm-test: vm-capture vm-faults vm-drivers
+
+vm-capture: deps-test build
 	time board/vm/test $(binaries)
 
 vm-drivers: deps-test build
@@ -70,7 +73,7 @@ image-torture: deps-test deps-image build
 deps: deps-test
 
 deps-run deps-test deps-image: deps-%:
-	@board/deps $*
+	@board/deps $* $(if $(filter image,$*),$(BOARD))
 
 companion: $(companion)/dist
 

@@ -144,13 +144,25 @@ async fn a_driver_that_hangs_is_left_within_a_second_and_the_outputs_go_on() {
     on_top(&mut config, mem2mem::ELEMENT);
     config.capture.audio = "test".into();
     config.passports = Some(folder.path().join("encoders.json"));
-    let mut show = Show::start(config.clone()).await;
-    let kept = std::fs::read_to_string(config.passports.as_ref().unwrap()).unwrap();
     let programme = |show: &Show| {
         let health = show.studio.health();
         let found = health.encoders.iter().find(|e| e.line == "programme");
         let found = found.unwrap();
         (found.element.clone(), found.left.clone())
+    };
+    let passports = config.passports.clone().unwrap();
+    let mut starts = 0;
+    let (mut show, kept) = loop {
+        let show = Show::start(config.clone()).await;
+        let kept = std::fs::read_to_string(&passports).unwrap();
+        starts += 1;
+        // An emulated machine that had no time while it tried the encoder says nothing of what is looked at here.
+        if starts == 3 || !kept.contains("too slow") {
+            break (show, kept);
+        }
+        println!("tried anew: {kept}");
+        show.studio.shutdown().await;
+        std::fs::remove_file(&passports).unwrap();
     };
     assert_eq!(
         programme(&show),

@@ -34,10 +34,11 @@ fn config() -> StudioConfig {
     config
 }
 
-/// Eight pictures through encoder and decoder, of which the decoder keeps the last ones; whether they went into the encoder as dmabufs.
+/// Eight pictures through the encoder; how many came out, and whether they went in as dmabufs. They are not decoded: the driver's
+/// own decoder now and then writes past its buffer as it starts, and halts the machine (`decode_plane`, Linux 6.1.192).
 fn dmabufs(from: &str, settings: &str) -> (usize, bool) {
     let launch = format!(
-        "{from},width={},height={},framerate={FPS}/1 ! {ENCODER} name=encoder {settings} ! v4l2fwhtdec ! appsink name=out sync=false",
+        "{from},width={},height={},framerate={FPS}/1 ! {ENCODER} name=encoder {settings} ! appsink name=out sync=false",
         SIZE.0, SIZE.1
     );
     let pipeline = gst::parse::launch(&launch)
@@ -83,7 +84,7 @@ fn a_trial_measures_a_drivers_by_mmap_and_by_dmabuf() {
         let settings = format!("output-io-mode={io} capture-io-mode={io}");
         let test = "videotestsrc num-buffers=8 ! video/x-raw,format=YUY2";
         let (pictures, into) = dmabufs(test, &settings);
-        assert!(pictures > 4, "{settings}: {pictures}");
+        assert_eq!(pictures, 8, "{settings}");
         assert_eq!(into, io == "dmabuf", "{settings}");
         println!("{io}: {pictures} pictures, in as dmabuf: {into}");
 
@@ -114,7 +115,7 @@ fn a_camera_s_pictures_go_into_a_drivers_without_a_copy() {
     let camera =
         "v4l2src device=/dev/video0 io-mode=dmabuf num-buffers=8 ! video/x-raw,format=YUY2";
     let (pictures, into) = dmabufs(camera, "output-io-mode=dmabuf-import");
-    assert!(pictures > 4 && into, "{pictures} {into}");
+    assert_eq!((pictures, into), (8, true));
 }
 
 /// How many files of this process are that device.

@@ -140,8 +140,23 @@ class Machine:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        if kind is not None and issubclass(kind, Failed):
+            self._explain()
         self.cut()
+
+    def _explain(self):
+        """What the box and QEMU have to say when something expected did not come; CI keeps nothing but what is printed."""
+        print(f"--- the end of {self.console_file}\n{self.console()[-2000:]}")
+        print(f"--- the end of {self.log.name}\n{Path(self.log.name).read_text(errors='replace')[-1000:]}")
+        if (ended := self.process.poll()) is not None:
+            print(f"--- QEMU ended by itself, with status {ended}", flush=True)
+            return
+        look = "uptime; systemctl list-jobs; systemctl --failed; ip -brief address; df -h /data; journalctl -b --no-pager -u daisd -n 40; journalctl -b --no-pager -p warning -n 40"
+        try:
+            print(f"--- the box itself\n{self.ask(look, 120)[0]}", flush=True)
+        except (Failed, OSError) as why:
+            print(f"--- the box itself does not answer: {why}", flush=True)
 
     def cut(self):
         """The power is cut."""
@@ -159,12 +174,16 @@ class Machine:
         except FileNotFoundError:
             return ""
 
+    def _runs(self):
+        if self.process.poll() is not None:
+            raise Failed(f"the machine ended by itself; see {self.work / 'qemu.log'}")
+        return True
+
     def sees(self, pattern, seconds=PATIENCE_S, after=0):
         """Waits for a line on the console, `after` so many characters, and gives the match."""
 
         def look():
-            if self.process.poll() is not None:
-                raise Failed(f"the machine ended by itself; see {self.work / 'qemu.log'}")
+            self._runs()
             return re.search(pattern, self.console()[after:])
 
         return await_(f"“{pattern}” on the console {self.console_file}", seconds, look)
@@ -182,7 +201,7 @@ class Machine:
             return False
 
     def await_ready(self, seconds=PATIENCE_S):
-        await_("/readyz", seconds, self.ready)
+        await_("/readyz", seconds, lambda: self._runs() and self.ready())
         return time.monotonic() - self.started
 
     def pair(self, code):

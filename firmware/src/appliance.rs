@@ -101,6 +101,9 @@ const SETTINGS: &str = "settings";
 const METERS_A_SECOND: u32 = 10;
 /// `expires_in_ms` in `pending` is true when it is published; a console that connects later reads it at most this old.
 const PENDING_EVERY_MS: u64 = 5_000;
+/// Who is sent away for good hears why first. What is queued for them is out of a local network's sockets by then; their
+/// credential has ended before.
+const LAST_WORD: Duration = Duration::from_millis(200);
 /// What a connection sent last, and its will, come through the broker within milliseconds; this leaves time for a slow box.
 const WILL_MS: u64 = 2_000;
 
@@ -197,6 +200,8 @@ impl Appliance {
             self.vitals.over(MEDIA_DOWN);
             self.destinations.begin(self.clock.now_ms());
             self.show_picture();
+            self.room.next_rev();
+            self.show();
             self.publish_outputs();
             return;
         };
@@ -435,6 +440,7 @@ impl Appliance {
             if let Ok(Err(error)) = banned {
                 tracing::error!(%error, "a ban was not kept; it holds until the box restarts");
             }
+            tokio::time::sleep(LAST_WORD).await;
             if let Err(error) = broker.revoke(&who).await {
                 tracing::error!(%error, %who, "a banned guest's connection could not be ended");
             }
@@ -499,9 +505,12 @@ impl Appliance {
                 },
                 rev,
             );
+            self.show();
         }
     }
 
+    /// Tells consoles of a destination or the recording. Every retained snapshot then carries the new `rev`, so that a client that
+    /// reads them again is in step.
     fn on_changed(&mut self, changed: Option<Changed>) {
         let Some(changed) = changed else { return };
         let rev = self.room.next_rev();
@@ -520,6 +529,7 @@ impl Appliance {
             }
         };
         self.control.tell_hosts(&notification, rev);
+        self.show();
         self.publish_outputs();
     }
 

@@ -1,13 +1,16 @@
 //! The MQTT door: bytes in, calls out; results in, bytes out.
 //!
 //! What is refused here never reaches the room: a sender past its rate, a retained request, a late one, a message that
-//! does not parse. Each refusal is answered, except what JSON-RPC has no answer for, which is counted.
+//! does not parse. Each refusal is answered, except what JSON-RPC has no answer for, which is counted. A request with a good
+//! envelope but without a good call goes on, because its refusal is remembered by its id like every other answer.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use dais_broker::{Link, Publish, Qos, Request};
-use dais_protocol::{BadEnvelope, Call, Inbound, Notification, Reason, RpcError, Topics, reply};
+use dais_protocol::{
+    BadEnvelope, Call, Callers, Inbound, Notification, Reason, RpcError, Topics, reply,
+};
 use dais_room::access::{Identity, Role};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -33,7 +36,8 @@ pub struct Envelope {
 /// What came in, after the door.
 #[derive(Debug)]
 pub enum Received {
-    Call(Envelope, Call),
+    /// With the refusal, if the sender may not call this, or not so.
+    Call(Envelope, Result<Call, RpcError>),
     Gone(Identity),
     /// Refused and answered, or dropped and counted.
     Nothing,
@@ -93,13 +97,13 @@ impl Control {
             *topic == down
                 || topic
                     .strip_prefix(&down)
-                    .is_some_and(|rest| rest.starts_with('/'))
+                    .is_some_and(|rest| rest.starts_with('/') && !rest.contains(['+', '#']))
         };
         let foreign = request
             .response_topic
             .as_ref()
             .is_some_and(|topic| !own(topic));
-        let envelope = |id: String, foreign: bool| Envelope {
+        let envelope = |id: String| Envelope {
             from: request.from.clone(),
             id,
             topic: request
@@ -109,52 +113,47 @@ impl Control {
                 .unwrap_or_else(|| down.clone()),
             correlation: request.correlation_data.as_ref().map(|data| data.to_vec()),
         };
-        let parsed = Inbound::parse(&request.payload);
-        let candidate = matches!(&parsed, Ok(Inbound::Request(r)) if matches!(r.call, Ok(Call::MediaCandidate(_))));
-        if let Err(wait) = self.take(&request.from, now, candidate) {
-            let error = RpcError::new(
-                Reason::RateLimited,
-                format!("Too many requests. Try again in {wait} ms."),
-            )
-            .with("retry_after_ms", json!(wait));
-            match parsed {
-                Ok(Inbound::Request(r)) => self.reply(&envelope(r.id, foreign), Err(error)),
-                _ => self.dropped += 1,
-            }
-            return Received::Nothing;
-        }
-        let (id, call) = match parsed {
+        let (id, method, call) = match Inbound::parse(&request.payload) {
+            // Never past its rate: it may be a will, which comes once.
             Ok(Inbound::SessionGone) => return Received::Gone(request.from.clone()),
-            Ok(Inbound::UnknownNotification(_)) => {
-                return self.drop_it("a notification that the box does not know");
-            }
-            Ok(Inbound::Request(r)) => (Some(r.id), r.call),
-            Err(BadEnvelope { id, error }) => (id, Err(error)),
+            Ok(Inbound::UnknownNotification(_)) => (None, None, None),
+            Ok(Inbound::Request(r)) => (Some(r.id), Some(r.method), Some(r.call)),
+            Err(BadEnvelope { id, error }) => (id, None, Some(Err(error))),
         };
-        let checked = if request.retain {
-            Err(RpcError::new(
+        let candidate = method.as_deref() == Some("media.candidate");
+        let refusal = if let Err(wait) = self.take(&request.from, now, candidate) {
+            if id.is_none() {
+                return self.drop_it("it came past its sender's rate");
+            }
+            let why = format!("Too many requests. Try again in {wait} ms.");
+            Some(RpcError::new(Reason::RateLimited, why).with("retry_after_ms", json!(wait)))
+        } else if request.retain {
+            Some(RpcError::new(
                 Reason::Retained,
                 "A request with the retain flag is refused: it would act again after a reconnect.",
             ))
         } else if foreign {
-            Err(RpcError::new(
+            Some(RpcError::new(
                 Reason::InvalidRequest,
                 "The response topic is not the sender's own down, or below it.",
             ))
         } else {
-            call
+            None
         };
-        match (checked, id) {
-            (Ok(call), Some(id)) => Received::Call(envelope(id, foreign), call),
-            (Err(error), id) => {
-                self.send_reply(
-                    &envelope(String::new(), foreign),
-                    id.as_deref(),
-                    &Err(error),
-                );
+        match (refusal, id, method, call) {
+            (_, None, None, None) => self.drop_it("a notification that the box does not know"),
+            (None, Some(id), Some(method), Some(call)) => {
+                let call = may_call(request.from.role, &method).and(call);
+                Received::Call(envelope(id), call)
+            }
+            (refusal, id, _, call) => {
+                let Some(error) = refusal.or_else(|| call.and_then(Result::err)) else {
+                    return self.drop_it("a request without an id");
+                };
+                let to = envelope(String::new());
+                self.send_reply(&to, id.as_deref(), &Err(error));
                 Received::Nothing
             }
-            (Ok(_), None) => self.drop_it("a request without an id"),
         }
     }
 
@@ -257,6 +256,17 @@ impl Control {
     pub fn link(&self) -> &Link {
         &self.link
     }
+}
+
+/// Whose method it is comes before what it is called with: a guest learns nothing of what a host's method takes.
+fn may_call(role: Role, method: &str) -> Result<(), RpcError> {
+    let who = match (Call::callers_of(method), role) {
+        (Some(Callers::Guests), Role::Host) => "hosts",
+        (Some(Callers::Hosts), Role::Guest) => "guests",
+        _ => return Ok(()),
+    };
+    let why = format!("The method \"{method}\" is not for {who}.");
+    Err(RpcError::new(Reason::NotAllowed, why))
 }
 
 /// How long the link may take to say good-bye.

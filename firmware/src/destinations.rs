@@ -216,6 +216,7 @@ impl Destinations {
         };
         self.plane.start_output(spec).map_err(|error| match error {
             StudioError::BadUrl { what } => RpcError::bad_param("url", what),
+            StudioError::BadKey { what } => RpcError::bad_param("key", what),
             other => RpcError::new(Reason::Unavailable, other.to_string()),
         })
     }

@@ -1,7 +1,7 @@
 //! Requests: the room's own go to the room, the rest is done here.
 
 use dais_protocol::{
-    Call, Callers, Invite, OutputStarted, Reason, Recording, RpcError, TtlS, Uses,
+    Call, Invite, OutputStarted, OutputState, Reason, Recording, RpcError, Token, TtlS, Uses,
 };
 use dais_room::access::Role;
 use dais_room::room::{Caller, Input, Once};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{Appliance, caller};
 use crate::book::BookError;
 use crate::control::Envelope;
+use crate::destinations::Changed;
 use crate::journal::JournalError;
 use crate::media::Signal;
 
@@ -22,30 +23,18 @@ enum Outcome {
 }
 
 impl Appliance {
-    pub(super) fn on_call(&mut self, to: Envelope, call: Call) -> Result<(), JournalError> {
+    pub(super) fn on_call(
+        &mut self,
+        to: Envelope,
+        call: Result<Call, RpcError>,
+    ) -> Result<(), JournalError> {
         let Some(from) = caller(&to.from) else {
             return Ok(());
         };
-        let allowed = match call.callers() {
-            Callers::Both => true,
-            Callers::Guests => to.from.role == Role::Guest,
-            Callers::Hosts => to.from.role == Role::Host,
+        let call = match call {
+            Ok(call) => call,
+            Err(error) => return self.refuse(&to, &from, error),
         };
-        if !allowed {
-            let who = if to.from.role == Role::Guest {
-                "guests"
-            } else {
-                "hosts"
-            };
-            self.control.reply(
-                &to,
-                Err(RpcError::new(
-                    Reason::NotAllowed,
-                    format!("The method \"{}\" is not for {who}.", call.method()),
-                )),
-            );
-            return Ok(());
-        }
         if let Caller::Guest(user) = &from
             && !self.is_live(user)
         {
@@ -54,7 +43,8 @@ impl Appliance {
         if needs_media(&call)
             && let Some(why) = self.plane.why_not()
         {
-            return self.refuse(&to, &from, why);
+            let error = RpcError::new(Reason::Unavailable, why);
+            return self.refuse(&to, &from, error);
         }
         let watches = matches!(&call, Call::MediaRestart(p) if self.watching(&to.from).as_deref() == Some(p.session.as_str()));
         if !watches && self.room.is_own(&from, &call) {
@@ -81,14 +71,17 @@ impl Appliance {
         Ok(())
     }
 
-    /// The media part is down. What was answered before is answered so again.
-    fn refuse(&mut self, to: &Envelope, from: &Caller, why: String) -> Result<(), JournalError> {
+    /// Answers without acting. What was answered before is answered so again.
+    fn refuse(
+        &mut self,
+        to: &Envelope,
+        from: &Caller,
+        error: RpcError,
+    ) -> Result<(), JournalError> {
         match self.room.begin(from, &to.id, self.clock.now_ms()) {
             Once::Answered(result) => self.control.reply(to, result),
             Once::Underway => {}
-            Once::New => {
-                return self.answer(to, Err(RpcError::new(Reason::Unavailable, why)), false);
-            }
+            Once::New => return self.answer(to, Err(error), false),
         }
         Ok(())
     }
@@ -112,10 +105,6 @@ impl Appliance {
 
     fn act(&mut self, to: &Envelope, call: Call) -> Outcome {
         let now = self.clock.now_ms();
-        let outputs_change = matches!(
-            call,
-            Call::OutputStart(_) | Call::OutputStop(_) | Call::RecordStart(_) | Call::RecordStop(_)
-        );
         let result = match call {
             Call::MediaAnswer(p) => {
                 return self.signal(to, p.session.as_str(), Signal::Answer(p.sdp));
@@ -155,15 +144,22 @@ impl Appliance {
             },
             Call::RoomHosts(_) => as_json(self.paired_hosts()),
             Call::HostUnpair(p) => self.unpair(&to.from, &p.user_id).map(|()| json!({})),
-            Call::OutputStart(p) => self
-                .destinations
-                .start(p, now)
-                .and_then(|output_id| as_json(OutputStarted { output_id })),
-            Call::OutputStop(p) => self.destinations.stop(&p.output_id).map(|()| json!({})),
-            Call::RecordStart(_) => self
-                .destinations
-                .start_record(now)
-                .and_then(|file| as_json(Recording { file })),
+            Call::OutputStart(p) => self.destinations.start(p, now).and_then(|output_id| {
+                self.output_changed(output_id.clone(), OutputState::Connecting);
+                as_json(OutputStarted { output_id })
+            }),
+            Call::OutputStop(p) => self.destinations.stop(&p.output_id).map(|()| {
+                self.output_changed(p.output_id, OutputState::Stopped);
+                json!({})
+            }),
+            Call::RecordStart(_) => self.destinations.start_record(now).and_then(|file| {
+                self.on_changed(Some(Changed::Record {
+                    state: OutputState::Connecting,
+                    file: Some(file.clone()),
+                    error: None,
+                }));
+                as_json(Recording { file })
+            }),
             Call::RecordStop(_) => self
                 .destinations
                 .stop_record()
@@ -173,10 +169,15 @@ impl Appliance {
                 format!("The box cannot serve \"{}\" now.", other.method()),
             )),
         };
-        if outputs_change {
-            self.publish_outputs();
-        }
         Outcome::Now(result)
+    }
+
+    fn output_changed(&mut self, output_id: Token, state: OutputState) {
+        self.on_changed(Some(Changed::Output {
+            output_id,
+            state,
+            error: None,
+        }));
     }
 
     fn signal(&mut self, to: &Envelope, session: &str, signal: Signal) -> Outcome {

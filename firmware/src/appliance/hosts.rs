@@ -1,18 +1,12 @@
 //! Paired consoles: who they are, and how one is sent away for good.
 
-use std::time::Duration;
-
 use dais_protocol::{Id, PairedHost, PairedHosts, RpcError};
 use dais_room::access::{Identity, Role};
 
-use super::Appliance;
+use super::{Appliance, LAST_WORD};
 use super::calls::unavailable;
 use crate::book::Presence;
 use crate::config::BrokerMode;
-
-/// A console that unpairs itself hears the answer first. What is queued for it is out of a local network's sockets by then;
-/// its credential has ended before.
-const LAST_WORD: Duration = Duration::from_millis(200);
 
 impl Appliance {
     /// Keeps who is connected, as far as the broker tells.

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use dais_protocol::{Credential, HttpError, JoinRequest, Name, PairRequest};
+use dais_protocol::{Credential, HttpError, JoinRequest, Name, PairRequest, Token};
 
 use super::Door;
 use crate::book::{Admission, BookError};
@@ -61,6 +61,7 @@ pub async fn join(
     body: Result<Json<JoinRequest>, JsonRejection>,
 ) -> Result<Json<Credential>, Refusal> {
     let Json(JoinRequest { invite, name }) = body?;
+    let invite: Token = invite.parse().map_err(|_| BookError::BadInvite)?;
     let mut credential = admit(&door, move |door| door.book.join(&invite, name)).await?;
     credential.ice_servers = Some(door.ice_servers.to_vec());
     Ok(Json(credential))

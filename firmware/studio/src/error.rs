@@ -34,6 +34,9 @@ pub enum StudioError {
     /// The user's: the address of an output.
     #[error("the output's address can't be used: {what}")]
     BadUrl { what: String },
+    /// The user's: the key of an output.
+    #[error("the output's key can't be used: {what}")]
+    BadKey { what: String },
     #[error("a recording is running already, to {path}: stop it first")]
     Recording { path: PathBuf },
     #[error("the recording {path} could not be created: {source}")]

@@ -219,7 +219,7 @@ async fn addresses_that_cannot_be_are_refused_without_telling_the_key() {
         ("https://host/whip", "hidden key\r\n", "bearer token"),
     ] {
         match show.studio.start_output(whip("x", url.into(), Some(key))) {
-            Err(StudioError::BadUrl { what }) => {
+            Err(StudioError::BadUrl { what } | StudioError::BadKey { what }) => {
                 assert!(what.contains(words) && !what.contains("hidden"), "{what}");
             }
             other => panic!("{url}: {other:?}"),

@@ -18,8 +18,8 @@ use tokio::{
     time::timeout,
 };
 
-/// A box closes its recordings and says good-bye within this, or is killed.
-pub const GRACE: Duration = Duration::from_secs(10);
+/// A box closes its recordings (20 s at most, `SHUT_DOWN` of the studio) and says good-bye within this, or is killed.
+pub const GRACE: Duration = Duration::from_secs(25);
 /// The last words of a box that died.
 const KEPT_LINES: usize = 12;
 /// The hidden subcommand that ties a process to its parent.

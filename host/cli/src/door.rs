@@ -67,6 +67,7 @@ pub async fn join(
     name: Name,
     ca: Option<Vec<u8>>,
 ) -> Result<Credential, DoorError> {
+    let invite = invite.into();
     post(origin, "api/join", JoinRequest { invite, name }, ca).await
 }
 

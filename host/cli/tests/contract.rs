@@ -41,6 +41,8 @@ with_both_brokers! {
     every_bad_message_is_answered_with_its_error
     a_method_of_the_other_role_is_not_allowed
     a_repeated_id_acts_once_and_is_answered_alike
+    a_refused_id_does_not_act_when_it_is_repeated
+    destinations_and_the_recording_change_the_revision_of_every_snapshot
     a_retained_request_does_not_act
     a_reply_goes_to_the_response_topic_with_its_correlation_data
     the_broker_enforces_who_may_say_and_hear_what
@@ -143,17 +145,80 @@ async fn a_method_of_the_other_role_is_not_allowed(mut p: Pair) {
         p.host.refused("mic.request", json!({})).await,
         "not_allowed"
     );
+    // Whose it is comes before what it is called with.
+    for method in ["mic.respond", "seat.lock", "guest.ban", "output.start"] {
+        assert_eq!(
+            p.guest.refused(method, json!({"wrong": 1})).await,
+            "not_allowed",
+            "{method}"
+        );
+    }
+    assert_eq!(
+        p.host.refused("mic.answer", json!({})).await,
+        "not_allowed"
+    );
 }
 
-async fn a_repeated_id_acts_once_and_is_answered_alike(mut p: Pair) {
-    let first = p.guest.ask_as("same", "mic.request", json!({})).await;
-    let again = p.guest.ask_as("same", "mic.request", json!({})).await;
+async fn a_refused_id_does_not_act_when_it_is_repeated(mut p: Pair) {
+    for (id, method, params) in [
+        ("params", "mic.request", json!({"timeout_s": 0})),
+        ("method", "mic.fly", json!({})),
+        ("role", "record.start", json!({})),
+    ] {
+        let first = p.guest.ask_as(id, method, params).await;
+        assert!(first["error"].is_object(), "{first}");
+        let again = p.guest.ask_as(id, "mic.request", json!({})).await;
+        assert_eq!(first, again);
+    }
+    let first = p.guest.ask_as("good", "mic.request", json!({})).await;
+    let again = p.guest.ask_as("good", "mic.request", json!({"timeout_s": 0})).await;
+    assert!(first["result"]["request_id"].is_string(), "{first}");
     assert_eq!(first, again);
-    assert!(first["result"]["request_id"].is_string());
-    assert_eq!(
-        p.guest.refused("mic.request", json!({})).await,
-        "already_pending"
-    );
+}
+
+async fn destinations_and_the_recording_change_the_revision_of_every_snapshot(mut p: Pair) {
+    for topic in ["room", "outputs", "host/events"] {
+        p.host.subscribe(&format!("dais/v1/dev/{topic}")).await;
+    }
+    let start = json!({"kind": "srt", "url": "srt://127.0.0.1:9", "key": "short"});
+    let reply = p.host.ask("output.start", start).await;
+    assert_eq!(reply["error"]["data"]["field"], "key", "{reply}");
+    let start = json!({"kind": "srt", "url": "srt://127.0.0.1:9"});
+    let none = json!({});
+    let (mut rev, mut output_id) = (0, json!(null));
+    for (method, params, told, state) in [
+        ("output.start", &start, "output.changed", "connecting"),
+        ("output.stop", &none, "output.changed", "stopped"),
+        ("record.start", &none, "record.changed", "connecting"),
+        ("record.stop", &none, "record.changed", "stopped"),
+    ] {
+        let mut params = params.clone();
+        if method == "output.stop" {
+            params = json!({"output_id": output_id});
+        }
+        let request = json!({"jsonrpc": "2.0", "id": method, "method": method, "params": params});
+        p.host.send(request.to_string()).await;
+        // The notification comes before the reply, which is not waited for.
+        let came = p
+            .host
+            .came(state, |came| {
+                came.body["method"] == told && came.body["params"]["state"] == state
+            })
+            .await;
+        let body = &came.body["params"];
+        output_id = body["output_id"].clone();
+        let told = body["rev"].as_u64().unwrap();
+        assert!(told > rev, "{state} was told with rev {told}, after {rev}");
+        rev = told;
+        for topic in ["room", "outputs"] {
+            let topic = format!("dais/v1/dev/{topic}");
+            p.host
+                .came("a snapshot that is no older", |came| {
+                    came.topic == topic && came.body["rev"].as_u64().is_some_and(|r| r >= rev)
+                })
+                .await;
+        }
+    }
 }
 
 async fn a_retained_request_does_not_act(mut p: Pair) {
@@ -335,9 +400,11 @@ async fn ask_cancel_decline_invite_and_ban_tell_both_sides(mut p: Pair) {
             .await,
         "not_connected"
     );
+    p.guest.ask("mic.request", json!({})).await;
     p.host
         .ask("guest.ban", json!({"user_id": p.guest_id}))
         .await;
+    p.guest.notification("mic.rejected").await;
     assert!(p.guest.ended().await, "a banned guest is still connected");
 }
 
@@ -428,10 +495,13 @@ async fn the_web_door_refuses_with_the_right_status() {
             .unwrap()
         }
     };
-    assert_eq!(
-        post("/api/join", json!({"invite": "unknown", "name": "Ana"})).await,
-        403
-    );
+    for invite in ["unknown", "", "with blanks", "ü", &"x".repeat(65)] {
+        assert_eq!(
+            post("/api/join", json!({"invite": invite, "name": "Ana"})).await,
+            403,
+            "{invite:?}"
+        );
+    }
     assert_eq!(
         post("/api/join", json!({"invite": "unknown", "name": ""})).await,
         422

@@ -60,7 +60,7 @@ export type SeatState = "connecting" | "on_air" | "reconnecting";
  */
 export type Token = string;
 /**
- * How long an invite is good, in seconds: one minute to 30 days.
+ * How long an invite is good, in seconds: 1 second to 30 days.
  */
 export type TtlS = number;
 /**
@@ -488,7 +488,10 @@ export interface InviteRevoke {
  * `POST /api/join`
  */
 export interface JoinRequest {
-  invite: Token;
+  /**
+   * One that is no invite's at all is refused as an unknown one.
+   */
+  invite: string;
   name: Name;
 }
 export interface LayoutSet {

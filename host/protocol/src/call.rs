@@ -43,7 +43,10 @@ macro_rules! methods {
             }),*];
 
             pub fn method(&self) -> &'static str { match self { $(Self::$variant(_) => $name),* } }
-            pub fn callers(&self) -> Callers { match self { $(Self::$variant(_) => Callers::$callers),* } }
+            /// Who may call `method`; `None` if there is no such method.
+            pub fn callers_of(method: &str) -> Option<Callers> {
+                match method { $($name => Some(Callers::$callers),)* _ => None }
+            }
 
             /// The parameters as JSON, for the side that sends.
             pub fn params(&self) -> Value {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Id, Name, Token};
+use crate::{Id, Name};
 
 /// `POST /api/pair`
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,7 +17,8 @@ pub struct PairRequest {
 /// `POST /api/join`
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JoinRequest {
-    pub invite: Token,
+    /// One that is no invite's at all is refused as an unknown one.
+    pub invite: String,
     pub name: Name,
 }
 

@@ -8,6 +8,8 @@ use crate::{Call, MAX_PAYLOAD, Notification, Reason, RpcError};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     pub id: String,
+    /// As the sender wrote it; [`Call::callers_of`] knows whose it is, whatever the parameters.
+    pub method: String,
     pub call: Result<Call, RpcError>,
 }
 
@@ -93,6 +95,7 @@ impl Inbound {
             (Some(_), Some(id)) => Ok(Self::Request(Request {
                 id,
                 call: Call::parse(&method, message.remove("params")),
+                method,
             })),
         }
     }

@@ -172,8 +172,8 @@ number!(
     Uses, u32, 1, 1000, "the number of uses"
 );
 number!(
-    /// How long an invite is good, in seconds: one minute to 30 days.
-    TtlS, u32, 60, 2_592_000, "a lifetime in whole seconds"
+    /// How long an invite is good, in seconds: 1 second to 30 days.
+    TtlS, u32, 1, 2_592_000, "a lifetime in whole seconds"
 );
 
 impl Eq for Seat {}

@@ -157,7 +157,7 @@ fn every_bound_holds_on_both_sides() {
         taken("invite.create", json!({"uses": good}));
         names_the_field("invite.create", json!({"uses": bad}), "uses");
     }
-    for (good, bad) in [(json!(60), json!(59)), (json!(2_592_000), json!(2_592_001))] {
+    for (good, bad) in [(json!(1), json!(0)), (json!(2_592_000), json!(2_592_001))] {
         taken("invite.create", json!({"ttl_s": good}));
         names_the_field("invite.create", json!({"ttl_s": bad}), "ttl_s");
     }

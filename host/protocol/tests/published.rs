@@ -118,6 +118,7 @@ fn every_example_is_what_the_types_read_and_the_schemas_allow() {
             Request::parse(&bytes).unwrap(),
             Request {
                 id: "1".into(),
+                method: (*method).into(),
                 call: Ok(call)
             }
         );

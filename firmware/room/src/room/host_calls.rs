@@ -167,7 +167,7 @@ impl Act<'_> {
         if after != before {
             self.touch();
         }
-        if after.0.audio != before.0.audio {
+        if after.0 != before.0 {
             self.tell_media_state(&p.user_id);
         }
         done()
@@ -205,6 +205,15 @@ impl Act<'_> {
     }
 
     fn room_set(&mut self, p: RoomSet) -> Answer {
+        let seated = self.core.guests.values().filter_map(Guest::stay).count();
+        if p.max_guests
+            .is_some_and(|most| usize::from(most.get()) < seated)
+        {
+            return Err(RpcError::bad_param(
+                "max_guests",
+                format!("{seated} guests have a seat: disconnect some first"),
+            ));
+        }
         self.set(|core| &mut core.title, p.title);
         self.set(|core| &mut core.accepting, p.accepting);
         self.set(|core| &mut core.max_guests, p.max_guests);

@@ -18,7 +18,7 @@
 //! - `room.users_updated` lists everyone who holds a seat, in whichever of the three states; it goes out when a seat is
 //!   given, freed or changed.
 //! - A locked seat is given to nobody new. Locking an occupied one keeps its guest, and bites when the guest leaves.
-//! - Seat numbers are 1 to 9 whatever `max_guests` is; lowering it below the number present sends nobody away.
+//! - Seat numbers are 1 to 9 whatever `max_guests` is; it cannot be lowered below the number present.
 //! - An invitation reserves no seat: a yes that finds the room full (or its seat gone) is answered with that error and
 //!   stays open, as an accepted request does.
 //! - Consoles hear of the end of an invitation by its `request_id`: `mic.request_timed_out` when it ran out,

@@ -59,14 +59,15 @@ enum Target {
 impl Target {
     fn parse(spec: &OutputSpec) -> Result<Target, StudioError> {
         let bad = |what: &str| StudioError::BadUrl { what: what.into() };
+        let bad_key = |what: &str| StudioError::BadKey { what: what.into() };
         let key = spec
             .key
             .as_ref()
             .map(|k| k.reveal().trim())
             .filter(|k| !k.is_empty());
         if key.is_some_and(|k| k.contains(|c: char| c.is_whitespace() || c.is_control())) {
-            return Err(bad(
-                "the key holds a space or a control character: copy it again",
+            return Err(bad_key(
+                "it holds a space or a control character: copy it again",
             ));
         }
         let uri = Url::parse(spec.url.trim()).map_err(|e| bad(&e.to_string()))?;
@@ -116,7 +117,7 @@ impl Target {
             (OutputKind::Srt, "srt") => {
                 let port = port.ok_or_else(|| bad("it names no port: srt://host:PORT"))?;
                 if key.is_some_and(|k| !(10..=79).contains(&k.len())) {
-                    return Err(bad("an SRT passphrase has 10 to 79 characters"));
+                    return Err(bad_key("an SRT passphrase has 10 to 79 characters"));
                 }
                 let query = uri.query().map(|q| format!("?{q}")).unwrap_or_default();
                 let uri = format!("srt://{host}:{port}{query}");

@@ -551,7 +551,7 @@ fn no_order_of_failing_media_and_changing_limits_breaks_a_promise() {
         limits: true,
         ..CORE
     };
-    assert_eq!(search(show), 36_420, "{README}");
+    assert_eq!(search(show), 20_211, "{README}");
 }
 
 #[test]

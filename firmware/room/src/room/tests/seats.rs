@@ -100,14 +100,22 @@ fn a_room_whose_free_seats_are_all_locked_is_full() {
 }
 
 #[test]
-fn lowering_the_number_of_guests_sends_nobody_away() {
+fn the_number_of_guests_is_not_lowered_below_those_present() {
     let mut desk = Desk::with(9, &["a", "b", "c"]);
     desk.put_on_air("a");
     desk.put_on_air("b");
     desk.guest("c", "mic.request", json!({})).unwrap();
-    desk.host("room.set", json!({"max_guests": 1})).unwrap();
-    assert_eq!(desk.room.on_programme().count(), 2);
+    let before = desk.room.snapshot(0);
+    let error = desk
+        .host("room.set", json!({"title": "Late", "max_guests": 1}))
+        .unwrap_err();
+    assert_eq!(
+        (error.reason(), error.data.more["field"].as_str()),
+        (Reason::InvalidParams, Some("max_guests"))
+    );
+    assert_eq!(desk.room.snapshot(0), before, "half of it was done");
     desk.guest("a", "mic.leave", json!({})).unwrap();
+    desk.host("room.set", json!({"max_guests": 1})).unwrap();
     refused(desk.respond("c", true), Reason::RoomFull);
     desk.guest("b", "mic.leave", json!({})).unwrap();
     desk.respond("c", true).unwrap();

@@ -183,7 +183,7 @@ impl Watch {
 
     fn seats(&self, before: &Room, after: &Room) -> Result<(), String> {
         let (old, new) = (seats(before), seats(after));
-        let most = usize::from(after.core.max_guests.get()).max(old.len());
+        let most = usize::from(after.core.max_guests.get());
         ensure(new.len() <= most, || {
             format!("promise 1: {} seats are taken", new.len())
         })?;

@@ -55,7 +55,8 @@ impl Whip {
         let key = spec.key.as_ref().map(|k| k.reveal().trim());
         let key = key.filter(|k| !k.is_empty());
         if key.is_some_and(|k| !k.bytes().all(|b| b.is_ascii_graphic())) {
-            return bad("the key holds what no bearer token holds: copy it again");
+            let what = "it holds what no bearer token holds: copy it again".into();
+            return Err(StudioError::BadKey { what });
         }
         Ok(Whip {
             endpoint,

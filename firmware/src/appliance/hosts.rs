@@ -3,8 +3,8 @@
 use dais_protocol::{Id, PairedHost, PairedHosts, RpcError};
 use dais_room::access::{Identity, Role};
 
-use super::{Appliance, LAST_WORD};
 use super::calls::unavailable;
+use super::{Appliance, LAST_WORD};
 use crate::book::Presence;
 use crate::config::BrokerMode;
 

@@ -424,7 +424,12 @@ async fn addresses_that_cannot_be_are_refused_without_telling_the_key() {
     refused(OutputKind::Rtmp, "http://host/live", Some("hidden"), "url");
     refused(OutputKind::Rtmp, "rtmp://host", Some("hidden"), "url");
     refused(OutputKind::Rtmp, "rtmp://host/live", None, "url");
-    refused(OutputKind::Rtmp, "rtmp://host/live", Some("hidden key\r\n"), "key");
+    refused(
+        OutputKind::Rtmp,
+        "rtmp://host/live",
+        Some("hidden key\r\n"),
+        "key",
+    );
     refused(OutputKind::Srt, "srt://host", None, "url");
     refused(OutputKind::Srt, "srt://host:99999", None, "url");
     refused(OutputKind::Srt, "srt://host:9999", Some("hidden"), "key");

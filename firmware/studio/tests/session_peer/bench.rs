@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use dais_studio::api::{Event, IceCandidate, SessionKind, SessionSpec};
-use dais_studio::{Studio, StudioConfig};
+use dais_studio::{Studio, StudioConfig, StudioError};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -89,7 +89,11 @@ impl Bench {
                         self.studio.answer(id, sdp).await.unwrap();
                     } else if let Some(text) = message["candidate"].as_str() {
                         let c = IceCandidate { candidate: text.into(), sdp_mid: None, sdp_m_line_index: Some(0) };
-                        self.studio.candidate(id, Some(c)).await.unwrap();
+                        match self.studio.candidate(id, Some(c)).await {
+                            // It ended meanwhile; the event that says why is on its way.
+                            Ok(()) | Err(StudioError::NoSuchSession { .. }) => {}
+                            Err(error) => panic!("{text}: {error}"),
+                        }
                     }
                     if done(Err(&message)) { return }
                 }

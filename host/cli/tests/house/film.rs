@@ -82,6 +82,48 @@ impl Frame {
     }
 }
 
+impl Frame {
+    /// Whether something that can be seen is elsewhere than in `other`, within this part of the picture (x, y, width, height in
+    /// parts of the whole). What an encoder makes of a resting picture stays below.
+    pub fn moved(&self, other: &Frame, part: [f64; 4]) -> bool {
+        let height = self.rgb.len() / 3 / self.width;
+        let at = |part: f64, whole: usize| (part * whole as f64) as usize;
+        let (left, right) = (at(part[0], self.width), at(part[0] + part[2], self.width));
+        let (top, bottom) = (at(part[1], height), at(part[1] + part[3], height));
+        let mut pixels = 0;
+        for row in top..bottom {
+            let (from, to) = (
+                (row * self.width + left) * 3,
+                (row * self.width + right) * 3,
+            );
+            let (a, b) = (&self.rgb[from..to], &other.rgb[from..to]);
+            let differs = |(a, b): (&[u8; 3], &[u8; 3])| (0..3).any(|n| a[n].abs_diff(b[n]) > 40);
+            pixels += a
+                .as_chunks()
+                .0
+                .iter()
+                .zip(b.as_chunks().0)
+                .filter(|pair| differs(*pair))
+                .count();
+        }
+        pixels >= 4
+    }
+}
+
+/// The longest time, in pictures, that this part of a recording shows the same.
+pub fn longest_still(frames: &[Frame], part: [f64; 4]) -> usize {
+    let (mut longest, mut still) = (1, 1);
+    for pair in frames.windows(2) {
+        still = if pair[1].moved(&pair[0], part) {
+            1
+        } else {
+            still + 1
+        };
+        longest = longest.max(still);
+    }
+    longest
+}
+
 /// All pictures of a recording, scaled to this width.
 pub fn frames(file: &Path, width: usize, height: usize) -> Vec<Frame> {
     let scale = format!("scale={width}:{height}");

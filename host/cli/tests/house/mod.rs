@@ -214,7 +214,7 @@ fn launch(
         "[https]\nlisten = \"127.0.0.1:0\"\n"
     };
     let house = format!(
-        "[box]\nid = \"dev\"\ndata_dir = {data:?}\n[http]\nlisten = \"127.0.0.1:{web}\"\n{more}[mqtt]\nlisten = \"127.0.0.1:{mqtt}\"\n[ice]\nloopback = true\n{https}{settings}"
+        "[box]\nid = \"dev\"\ndata_dir = {data:?}\n[http]\nlisten = \"127.0.0.1:{web}\"\n{more}[mqtt]\nlisten = \"127.0.0.1:{mqtt}\"\n[ice]\naddresses = [\"127.0.0.1\"]\n{https}{settings}"
     );
     fs::write(&file, house).unwrap();
     let log = fs::OpenOptions::new()

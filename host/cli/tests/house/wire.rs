@@ -156,6 +156,15 @@ impl Wire {
             .to_owned()
     }
 
+    /// Whether a reply to this request came up to now.
+    pub fn answered(&mut self, id: &str) -> bool {
+        std::iter::from_fn(|| self.packets.try_recv().ok()).any(|packet| match packet {
+            Packet::Publish(publish) => serde_json::from_slice::<Value>(&publish.payload)
+                .is_ok_and(|body| body["id"] == id && body["result"].is_object()),
+            _ => false,
+        })
+    }
+
     pub async fn notification(&mut self, method: &str) -> Value {
         let name = method.to_owned();
         self.came(method, move |came| came.body["method"] == name.as_str())

@@ -166,8 +166,11 @@ impl TileMixer {
             let Some(source) = sources.get(self.order[n]) else {
                 continue;
             };
+            if self.visible(tile).is_none() {
+                continue;
+            }
             let (recipe, placed) = recipe(tile);
-            if !recipe.changes(&placed) || self.visible(tile).is_none() {
+            if !recipe.changes(&placed) {
                 continue;
             }
             let place = self.keep(tile.id);
@@ -497,7 +500,8 @@ pub fn place(src: (usize, usize), tile: (u32, u32), fit: Fit) -> Placed {
             let (w, h) = if wider {
                 (even(tw * sh / th, sw), sh)
             } else {
-                (sw, even(th * sw / tw, sh))
+                // An empty tile shows nothing, but whoever asks for one gets an answer.
+                (sw, even(th * sw / tw.max(1), sh))
             };
             Placed {
                 crop: Crop {

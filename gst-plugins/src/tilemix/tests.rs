@@ -234,7 +234,9 @@ fn sizes_from_nowhere_do_no_harm() {
     let dot = I420::of_colour(1, 1, RED);
     let line = I420::of_colour(3000, 1, RED);
     let mut mixer = TileMixer::new(64, 36);
+    let mut helped = (TileMixer::new(64, 36), Pool::new(1));
     for picture in [&dot, &line] {
+        let source: Arc<dyn Source> = Arc::new(picture.clone());
         for fit in [Fit::Contain, Fit::Cover, Fit::Fill] {
             for (w, h) in [
                 (0, 0),
@@ -248,7 +250,14 @@ fn sizes_from_nowhere_do_no_harm() {
                 for at in [0, -1, i32::MIN, i32::MAX] {
                     let mut odd = tile(1, picture, Rect::new(at, at, w, h));
                     odd.fit = fit;
-                    mixed(&mut mixer, &[odd]);
+                    let alone = mixed(&mut mixer, &[odd]);
+                    let mut out = I420::of_colour(64, 36, RED);
+                    let (mixer, pool) = &mut helped;
+                    mixer.set_background(BACK);
+                    let sources = std::slice::from_ref(&source);
+                    mixer.mix_with(&mut out.as_mut(), &[odd], sources, pool);
+                    assert!(out == alone, "{:?} {fit:?}", odd.rect);
+                    place((picture.width(), picture.height()), (w, h), fit);
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! `daismixminus` from outside: cranked clock, no sleep.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod fuzz;
 mod live;
 mod rig;
 mod waiting;

@@ -118,7 +118,13 @@ fn sink_pad(template: &gst::PadTemplate, name: &str) -> DaisMixMinusSinkPad {
             pad.imp().input.set_flushing(!active);
             Ok(())
         })
-        .chain_function(|pad, _parent, buffer| pad.imp().input.push(&buffer))
+        .chain_function(|pad, parent, buffer| {
+            MixMinusElement::catch_panic_pad_function(
+                parent,
+                || Err(gst::FlowError::Error),
+                |_| pad.imp().input.push(&buffer),
+            )
+        })
         .event_function(|pad, parent, event| {
             MixMinusElement::catch_panic_pad_function(
                 parent,

@@ -278,7 +278,7 @@ impl Input {
     /// A gap in the stream: silence, known at once.
     pub(super) fn gap(&self, pts: gst::ClockTime, duration: Option<gst::ClockTime>) {
         let mut queue = self.lock();
-        let end = pts + duration.unwrap_or(gst::ClockTime::ZERO);
+        let end = pts.saturating_add(duration.unwrap_or_default());
         let place = queue.segment.to_running_time(end).and_then(frame_at);
         if let (Waiting::Placed(timeline), Some(place)) = (&mut queue.waiting, place) {
             timeline.know_until(place);

@@ -9,7 +9,7 @@ use gst_check::Harness;
 use crate::pictures::*;
 
 /// A pad that plays into a sink pad of the element.
-fn source(sink: &gst::Pad) -> gst::Pad {
+pub fn source(sink: &gst::Pad) -> gst::Pad {
     let src = gst::Pad::builder(gst::PadDirection::Src).build();
     src.set_active(true).unwrap();
     src.link(sink).unwrap();

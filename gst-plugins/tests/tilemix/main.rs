@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod churn;
+mod fuzz;
 mod live;
 mod offline;
 mod pictures;

@@ -102,15 +102,16 @@ fn left(block: &Block) -> impl Iterator<Item = f64> + '_ {
     block.iter().step_by(2).map(|x| f64::from(*x))
 }
 
-/// Two hours; uncorrected, 300 ppm would be 2.2 s by then.
-fn two_clocks_stay_together(ppm: f64) {
+/// Uncorrected, 300 ppm would be 2.2 s after two hours.
+fn two_clocks_stay_together(ppm: f64, minutes: u32, seed: u32) {
     let mut queue = DriftQueue::default();
     let mut source = Source::new(ppm, 20, 10.0);
+    source.seed = seed;
     let (mut due, mut out) = (20.0, [0.0; BLOCK_SAMPLES]);
     let mut window = Vec::new();
     let (mut off, mut worst, mut rough) = (0.0_f64, f64::NEG_INFINITY, 0.0_f32);
     let mut last = [0.0_f32; 2];
-    for block in 0..720_000 {
+    for block in 0..minutes * 6_000 {
         source.deliver(f64::from(block) * 10.0 + 5.0, &mut due, &mut queue);
         let pulled = queue.pull(&mut out);
         let stats = queue.stats();
@@ -150,20 +151,33 @@ fn two_clocks_stay_together(ppm: f64) {
     // The sine's own bend at its top is 0.5 * (2 pi / 48)^2.
     let own = 0.5 * (std::f32::consts::TAU / 48.0).powi(2);
     assert!(rough < own * 1.02, "{ppm} ppm: {rough} against {own}");
-    println!(
-        "{ppm} ppm: level at most {off:.2} ms off, residual at most {worst:.1} dB, bend {:.4} of the sine's",
-        rough / own
-    );
+    if off > 0.0 {
+        println!(
+            "{ppm} ppm, {minutes} min: level at most {off:.2} ms off, residual at most {worst:.1} dB, bend {:.4} of the sine's",
+            rough / own
+        );
+    }
 }
 
 #[test]
 fn a_clock_300_ppm_too_fast_stays_together_with_ours_for_two_hours() {
-    two_clocks_stay_together(300.0);
+    two_clocks_stay_together(300.0, 120, 7);
 }
 
 #[test]
 fn a_clock_300_ppm_too_slow_stays_together_with_ours_for_two_hours() {
-    two_clocks_stay_together(-300.0);
+    two_clocks_stay_together(-300.0, 120, 7);
+}
+
+/// The most that is promised. What matters is the start, while the drift is being learnt: many of those.
+#[test]
+fn clocks_500_ppm_apart_stay_together_from_the_first_second_on() {
+    for ppm in [500.0, -500.0] {
+        two_clocks_stay_together(ppm, 20, 7);
+        for seed in 1..60 {
+            two_clocks_stay_together(ppm, 1, 7_919 * seed);
+        }
+    }
 }
 
 #[test]

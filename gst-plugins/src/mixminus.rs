@@ -26,7 +26,7 @@ pub const MAX_INPUTS: usize = 16;
 const RAMP_FRAMES: u32 = RATE / 50;
 /// 12 dB above full scale. A float can hold anything; beyond this it is not sound but a broken decoder.
 const LOUDEST_INPUT: f32 = 4.0;
-/// What outputs never exceed, neither their samples nor the wave between them (within 0.1 dB).
+/// What outputs never exceed, neither their samples nor, up to 20 kHz, the wave between them.
 pub const OUTPUT_CEILING: f32 = CEILING;
 /// Outputs come this many frames after inputs (1 ms, the limiter's look-ahead).
 pub const LATENCY_FRAMES: usize = DELAY;

@@ -31,16 +31,18 @@ fn true_peak(samples: &[f32]) -> f32 {
     peak
 }
 
+/// The highest of all outputs in dBTP.
 #[track_caller]
-fn assert_below_the_ceiling(what: &str, outs: &[&Vec<f32>]) -> f32 {
+fn assert_below_the_ceiling(what: &str, programme: &[f32], returns: &[Vec<f32>]) -> f32 {
     let mut highest = f32::MIN;
-    for out in outs {
+    for out in returns.iter().map(Vec::as_slice).chain([programme]) {
         let loudest = out.iter().fold(0.0_f32, |m, x| m.max(x.abs()));
         assert!(loudest <= OUTPUT_CEILING, "{what}: {loudest}");
-        let between = db(true_peak(out));
-        highest = highest.max(between);
-        assert!(between <= -0.9, "{what}: {between} dBTP");
+        highest = highest.max(db(true_peak(out)));
     }
+    // No codec passes what is above 20 kHz, where the limiter's 32 taps see less: 0.7 dB more were needed for it.
+    let most = if what == "white" { -0.2 } else { -1.0 };
+    assert!(highest <= most, "{what}: {highest} dBTP");
     highest
 }
 
@@ -58,7 +60,7 @@ fn bursts_of_tones_stay_below_the_ceiling_between_their_samples_too() {
             block
         };
         let (programme, returns) = run(&mut mixer, 30, burst, |_, _| {});
-        let highest = assert_below_the_ceiling(&format!("{hz} Hz"), &[&programme, &returns[0]]);
+        let highest = assert_below_the_ceiling(&format!("{hz} Hz"), &programme, &returns);
         println!("{hz} Hz: at most {highest:.2} dBTP");
     }
 }
@@ -73,8 +75,8 @@ fn noise(seed: &mut u32) -> f32 {
 
 #[test]
 fn ten_full_scale_inputs_stay_below_the_ceiling_between_their_samples_too() {
-    // Tones; voices' kind of pulses; noise; squares with edges between samples.
-    let kinds = ["tones", "pulses", "noise", "squares", "clipped"];
+    // Tones; voices' kind of pulses; noise of a codec's band and of all frequencies; squares with edges between samples.
+    let kinds = ["tones", "pulses", "noise", "white", "squares", "clipped"];
     for kind in kinds {
         let mut mixer = MixMinus::new(10);
         let mut seeds: [u32; 10] = std::array::from_fn(|i| 77 + 1_000 * i as u32);
@@ -102,15 +104,13 @@ fn ten_full_scale_inputs_stay_below_the_ceiling_between_their_samples_too() {
                         window.map(|(x, w)| x * w).sum::<f32>().clamp(-1.0, 1.0)
                     })
                 }
+                "white" => std::array::from_fn(|_| noise(&mut seeds[i])),
                 "squares" => tone(hz(i) * 0.37, 40.0, b).map(|x| x.clamp(-1.0, 1.0)),
                 _ => tone(997.0 + hz(i), 1.8, b).map(|x| x.clamp(-1.0, 1.0)),
             }
         };
         let (programme, returns) = run(&mut mixer, 60, input, |_, _| {});
-        let highest = assert_below_the_ceiling(kind, &[&programme, &returns[4]]);
+        let highest = assert_below_the_ceiling(kind, &programme, &returns);
         println!("{kind}: at most {highest:.2} dBTP");
-        for out in returns.iter().chain([&programme]) {
-            assert!(out.iter().all(|x| x.abs() <= OUTPUT_CEILING), "{kind}");
-        }
     }
 }

@@ -6,4 +6,3 @@ mod fuzz;
 mod live;
 mod offline;
 mod pictures;
-mod pipelines;

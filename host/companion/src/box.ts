@@ -122,7 +122,7 @@ export class BoxLink {
   /** Asks the box. Rejects with the box's own sentence, or with ours when it could not be asked. */
   call<M extends keyof Methods>(method: M, params: Params<M>): Promise<Result<M>> {
     const client = this.#client;
-    if (!client || this.state.peek() !== "up") return Promise.reject(new Unanswered(t.notConnected));
+    if (!client || !this.reachable.peek()) return Promise.reject(new Unanswered(t.notConnected));
     const { id, text, reply } = this.#calls.start(method, params, REPLY_MS, t.noReply);
     client.publish(this.#up, text, { qos: 1, properties: { messageExpiryInterval: EXPIRY_S } }, (error) => {
       if (error) this.#calls.fail(id, new Unanswered(`${t.notSent} ${error.message}`));

@@ -9,17 +9,16 @@ import { isObject } from "./rpc";
 
 const HOST_KEY = "dais.host";
 const GUEST_KEY = "dais.guest";
+const OWN_KEY = "dais.own";
 
 export interface StoredGuest extends Credential {
   name: string;
 }
 
-function read(storage: Storage, key: string): Record<string, unknown> | null {
+function read(storage: Storage, key: string, needs = ["user_id", "username", "password", "box"]): Record<string, unknown> | null {
   try {
     const value: unknown = JSON.parse(storage.getItem(key) ?? "null");
-    if (!isObject(value)) return null;
-    const complete = ["user_id", "username", "password", "box"].every((k) => typeof value[k] === "string");
-    return complete ? value : null;
+    return isObject(value) && needs.every((k) => typeof value[k] === "string") ? value : null;
   } catch {
     return null; // blocked storage or a damaged entry: the same as none
   }
@@ -86,4 +85,22 @@ export const guestCredentials = {
       if (read(storage, GUEST_KEY)?.user_id === userId) drop(storage, GUEST_KEY);
     }
   },
+};
+
+/** What a guest did with their own seat, for a reload of their page. */
+export interface OwnState {
+  audio_muted: boolean;
+  video_muted: boolean;
+  /** They left it, and the box does not know yet. */
+  left: boolean;
+}
+
+export const ownState = {
+  load(userId: string): OwnState | null {
+    const kept = read(sessionStorage, OWN_KEY, ["user_id"]);
+    if (kept?.user_id !== userId) return null;
+    return { audio_muted: kept.audio_muted === true, video_muted: kept.video_muted === true, left: kept.left === true };
+  },
+  save: (userId: string, own: OwnState) => write(sessionStorage, OWN_KEY, { user_id: userId, ...own }),
+  forget: () => drop(sessionStorage, OWN_KEY),
 };

@@ -141,7 +141,7 @@ export function Waiting({ show, voice = false }: { show: GuestShow; voice?: bool
       {!show.attention.value.watching && <p class="hint">{video ? t.notYetOnAir : t.notYetOnAirVoice}</p>}
       {voice && show.attention.value.talking && <Voice stream={show.media.value?.stream.value ?? null} />}
       <div class="actions">
-        <button type="button" onClick={() => void show.cancel()}>
+        <button type="button" onClick={() => show.cancel()}>
           {t.cancelRequest}
         </button>
       </div>
@@ -175,7 +175,7 @@ function OnShow({ show }: { show: GuestShow }) {
             {cameraOn ? t.cameraOff : t.cameraOn}
           </button>
         )}
-        <button type="button" class="danger" onClick={() => void show.leave()}>
+        <button type="button" class="danger" onClick={() => show.leave()}>
           {t.leave}
         </button>
       </div>

@@ -1,15 +1,15 @@
 // The guest's side of the show: asking, being on air, leaving, and coming back after anything that can be lost.
 
 import { computed, effect, signal } from "@preact/signals";
-import { BoxLink } from "../box";
-import { guestCredentials, type StoredGuest } from "../credentials";
+import { BoxLink, type LinkState } from "../box";
+import { guestCredentials, ownState, type OwnState, type StoredGuest } from "../credentials";
 import { join } from "../http";
 import { t } from "../i18n";
 import { Capture } from "../media/capture";
 import { MediaSessions, RESTART_AGAIN_MS } from "../media/sessions";
 import type { Notifications } from "../contract";
 import type { Termination } from "../protocol";
-import { RpcError, type Notification } from "../rpc";
+import { RpcError, Unanswered, type Notification } from "../rpc";
 import { listenForEcho } from "./headphones";
 import { status, type End } from "./status";
 import { sentence } from "../sentence";
@@ -24,6 +24,8 @@ const REGAIN_MS = 250;
 const ATTENTION_MS = 15_000;
 const NOBODY = { watching: false, talking: false };
 const DEFAULT_TIMEOUT_S = 60;
+/** How long after a vain try the box is told again that this guest left. */
+const LEAVE_AGAIN_MS = 1_000;
 /** Who was invited did not choose the moment: they have so many seconds to sit up before they are seen. */
 const COUNT_IN_S = 3;
 
@@ -65,18 +67,24 @@ export class GuestShow {
   /** Grows each time a request or a seat has ended, and its media with it. */
   readonly ended = signal(0);
 
-  readonly seat = computed(() => {
+  /** What the guest left or cancelled is over here at once. The box is told as soon as it can be, and its snapshot then agrees. */
+  readonly #away = signal<"untold" | "told" | null>(null);
+  /** The own seat as the box has it. */
+  readonly #held = computed(() => {
     const link = this.link.value;
     const id = this.credentials.value?.user_id;
     return link?.room.value?.guests.find((g) => g.user_id === id) ?? null;
   });
+  /** Null before the first snapshot. */
+  readonly #holds = computed(() => (this.link.value?.room.value ? this.#held.value !== null : null));
+  readonly seat = computed(() => (this.#away.value ? null : this.#held.value));
   readonly others = computed(() => {
     const id = this.credentials.value?.user_id;
     return (this.link.value?.room.value?.guests ?? []).filter((g) => g.user_id !== id && g.state === "on_air");
   });
   readonly status = computed(() =>
     status({
-      link: this.link.value?.state.value ?? "none",
+      link: standing(this.link.value),
       seat: this.seat.value?.state ?? null,
       accepted: this.accepted.value,
       requested: this.request.value !== null,
@@ -88,13 +96,19 @@ export class GuestShow {
   readonly onShow = computed(() => this.seat.value !== null || this.accepted.value);
 
   readonly #invite: string | null;
+  readonly #open: (credentials: StoredGuest) => BoxLink;
   #hadSeat = false;
-  #cancelling = false;
+  /** What this page kept of the guest's own mutes, until they are used. */
+  #kept: OwnState | null = null;
+  /** Since when the box cannot be reached. */
+  #unreachable: number | null = null;
   #attended: ReturnType<typeof setTimeout> | undefined;
   #rejoin: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(invite: string | null) {
+  /** `open` makes the connection; tests have one of their own. */
+  constructor(invite: string | null, open = (credentials: StoredGuest) => new BoxLink("guest", credentials)) {
     this.#invite = invite;
+    this.#open = open;
     this.capture.onCameraLost = () => {
       this.error.value = t.cameraLost;
       if (this.onShow.peek()) void this.setCamera(false);
@@ -102,6 +116,9 @@ export class GuestShow {
     effect(() => this.#watchSeat());
     effect(() => this.#watchLink());
     effect(() => this.#watchInvitation());
+    effect(() => this.#watchRequest());
+    effect(() => this.#watchAway());
+    effect(() => this.#keepOwn());
     effect(() => this.#keepAwake());
     effect(() => this.#listenForEcho());
   }
@@ -140,12 +157,15 @@ export class GuestShow {
   }
 
   ask(name: string, camera: boolean): Promise<void> {
+    // To the box an open invitation is the answer already: it would refuse a request beside it.
+    if (this.invitation.peek() && this.credentials.peek()?.name === name.trim()) return this.answerInvitation(true, camera);
     return this.#attempt(async () => {
       if (!name.trim()) throw new Error(t.nameMissing);
       this.#forgetEnd();
       await this.#openDevices(camera);
       try {
         const link = await this.enter(name);
+        await this.#tellAway(link);
         this.#expectMedia();
         const answer = await link.call("mic.request", { camera });
         // The answer of a fast host can be here already: then nothing is open any more.
@@ -154,8 +174,7 @@ export class GuestShow {
         }
       } catch (error) {
         if (this.#isOpenAlready(error)) return;
-        this.#closeMedia();
-        throw error;
+        this.#failed(error);
       }
     });
   }
@@ -165,49 +184,32 @@ export class GuestShow {
     return this.#attempt(async () => void (await this.enter(name)));
   }
 
-  cancel(): Promise<void> {
-    return this.#attempt(async () => {
-      this.#cancelling = true;
-      try {
-        await this.link.peek()?.call("mic.cancel", {});
-        this.#over("cancelled");
-      } catch (error) {
-        // It was answered, or ran out, while the finger was on its way: the notification says how.
-        if (!(error instanceof RpcError && error.isOver)) throw error;
-        if (!this.onShow.peek()) this.request.value = null;
-      } finally {
-        this.#cancelling = false;
-      }
-    });
+  cancel(): void {
+    this.#goAway("cancelled");
   }
 
-  leave(): Promise<void> {
-    return this.#attempt(async () => {
-      try {
-        await this.link.peek()?.call("mic.leave", {});
-      } catch (error) {
-        if (!(error instanceof RpcError && error.reason === "not_connected")) throw error;
-      }
-      this.#over("left");
-    });
+  leave(): void {
+    this.#goAway("left");
   }
 
   answerInvitation(accept: boolean, camera: boolean): Promise<void> {
     return this.#attempt(async () => {
+      const link = this.link.peek();
       if (accept) {
         this.#forgetEnd();
         await this.#openDevices(camera);
         if (!(await this.#counted())) return this.#closeMedia();
         this.#expectMedia();
-        if (!camera) await this.link.peek()?.call("media.set", { video_muted: true });
       }
       try {
-        await this.link.peek()?.call("mic.answer", { accept });
+        if (link) await this.#tellAway(link);
+        if (accept && !camera) await this.#tellOwn();
+        await link?.call("mic.answer", { accept });
         if (accept) this.accepted.value = true;
         this.invitation.value = null;
       } catch (error) {
-        if (accept) this.#closeMedia();
         if (error instanceof RpcError && error.isOver) this.invitation.value = null;
+        if (accept) this.#failed(error);
         throw error;
       }
     });
@@ -221,7 +223,7 @@ export class GuestShow {
   async setMicrophone(on: boolean): Promise<void> {
     this.micMuted.value = !on;
     this.capture.enableAudio(on);
-    await this.#attempt(async () => void (await this.link.peek()?.call("media.set", { audio_muted: !on })));
+    await this.#attempt(() => this.#tellOwn());
   }
 
   async setCamera(on: boolean): Promise<void> {
@@ -229,7 +231,7 @@ export class GuestShow {
       if (on) await this.capture.open({ camera: true });
       else this.capture.closeCamera();
       this.cameraMuted.value = !on;
-      await this.link.peek()?.call("media.set", { video_muted: !on });
+      await this.#tellOwn();
     });
   }
 
@@ -246,8 +248,12 @@ export class GuestShow {
   #connect(credentials: StoredGuest): BoxLink {
     this.media.peek()?.end();
     this.link.peek()?.end();
-    const link = new BoxLink("guest", credentials);
+    const link = this.#open(credentials);
     link.listen((n) => this.#notified(n));
+    this.#kept = ownState.load(credentials.user_id);
+    // Another guest is invited to nothing, and has left nothing.
+    this.invitation.value = null;
+    this.#away.value = this.#kept?.left ? "untold" : null;
     this.credentials.value = credentials;
     this.media.value = new MediaSessions(link, { capture: this.capture, camera: () => this.withCamera.peek() });
     this.link.value = link;
@@ -256,7 +262,7 @@ export class GuestShow {
 
   async #openDevices(camera: boolean): Promise<void> {
     this.withCamera.value = camera;
-    this.cameraMuted.value = false;
+    this.cameraMuted.value = !camera;
     if (!camera) this.capture.closeCamera();
     await this.capture.open({ camera });
     this.capture.enableAudio(!this.micMuted.peek());
@@ -318,6 +324,20 @@ export class GuestShow {
     this.ended.value = this.ended.peek() + 1;
   }
 
+  /** By hand, or by its time: over here whatever becomes of the connection, and for the box when it hears of it. */
+  #goAway(end: End): void {
+    this.error.value = null;
+    this.#away.value = "untold";
+    this.#over(end);
+  }
+
+  /** What was not answered may have been heard all the same: nobody comes on air by what failed here. */
+  #failed(error: unknown): never {
+    if (error instanceof Unanswered) this.#away.value = "untold";
+    this.#closeMedia();
+    throw error;
+  }
+
   #isOpenAlready(error: unknown): boolean {
     if (!(error instanceof RpcError)) return false;
     if (error.reason === "already_pending") {
@@ -331,6 +351,9 @@ export class GuestShow {
     const told = <M extends keyof Notifications>() => params as unknown as Notifications[M];
     switch (method) {
       case "mic.accepted":
+        // While the finger was on its way to Cancel: the box hears of that next.
+        if (this.#away.peek() === "untold") return;
+        this.#away.value = null;
         this.request.value = null;
         this.accepted.value = true;
         this.#forgetEnd();
@@ -340,10 +363,12 @@ export class GuestShow {
       case "mic.timed_out":
         return this.#over("timed_out");
       case "mic.cancelled":
-        if (this.request.peek() || this.#cancelling) this.#over(this.#cancelling ? "cancelled" : "lost");
+        if (this.request.peek()) this.#over("lost");
         return;
       case "mic.invited": {
         const link = this.link.peek();
+        // It invites nobody who has a seat or a request.
+        this.#away.value = null;
         this.invitation.value = {
           until: performance.now() + told<"mic.invited">().expires_in_ms,
           epoch: link?.epoch.peek() ?? 0,
@@ -365,11 +390,8 @@ export class GuestShow {
       }
       case "media.state": {
         const state = told<"media.state">();
+        // The own mutes in it are what this page said, maybe a moment ago: the page knows them better.
         this.mutedByHost.value = state.muted_by_host;
-        if (state.audio_muted !== this.micMuted.peek()) {
-          this.micMuted.value = state.audio_muted;
-          this.capture.enableAudio(!state.audio_muted);
-        }
         return;
       }
     }
@@ -379,7 +401,7 @@ export class GuestShow {
   #watchSeat(): void {
     const seat = this.seat.value;
     const link = this.link.value;
-    const up = link?.state.value === "up";
+    const up = link?.reachable.value ?? false;
     if (seat) {
       this.accepted.value = false;
       this.request.value = null;
@@ -388,8 +410,6 @@ export class GuestShow {
       if (!this.#hadSeat) {
         this.#hadSeat = true;
         if (!this.media.peek()?.wanted) this.#regain(seat);
-        this.micMuted.value = seat.audio_muted;
-        this.capture.enableAudio(!seat.audio_muted);
       }
       if (seat.state === "reconnecting" && up) this.#askForSession();
     } else if (this.#hadSeat && up) {
@@ -401,14 +421,72 @@ export class GuestShow {
 
   /** After a reload: the seat is there, and nothing of ours is. */
   #regain(seat: { camera: boolean; audio_muted: boolean; video_muted: boolean }): void {
+    // The snapshot does not tell what the guest turned off from what the host did.
+    const own = this.#kept ?? seat;
+    this.#kept = null;
     this.withCamera.value = seat.camera;
-    this.cameraMuted.value = seat.video_muted;
+    this.cameraMuted.value = own.video_muted;
+    this.micMuted.value = own.audio_muted;
     this.#expectMedia();
     void this.#attempt(async () => {
-      await this.capture.open({ camera: seat.camera && !seat.video_muted });
-      this.capture.enableAudio(!seat.audio_muted);
+      await this.capture.open({ camera: seat.camera && !own.video_muted });
+      this.capture.enableAudio(!own.audio_muted);
     });
     this.#askForSession(REGAIN_MS);
+  }
+
+  /** For a reload of this page. */
+  #keepOwn(): void {
+    const user_id = this.credentials.value?.user_id;
+    const away = this.#away.value;
+    const own = { audio_muted: this.micMuted.value, video_muted: this.cameraMuted.value, left: away === "untold" };
+    if (user_id && (away ? own.left : this.#holds.value)) ownState.save(user_id, own);
+  }
+
+  /** What the guest muted, as the page has it: the box may have missed any of it. */
+  async #tellOwn(): Promise<void> {
+    const link = this.link.peek();
+    try {
+      await link?.call("media.set", { audio_muted: this.micMuted.peek(), video_muted: this.cameraMuted.peek() });
+    } catch (error) {
+      // It is told with the next connection; and who has no seat any more has nothing to mute.
+      const later = error instanceof Unanswered && !link?.reachable.peek();
+      if (!later && !(error instanceof RpcError && error.reason === "not_connected")) throw error;
+    }
+  }
+
+  #watchAway(): (() => void) | undefined {
+    const link = this.link.value;
+    const [away, holds] = [this.#away.value, this.#holds.value];
+    if (away === "told" && holds === false) {
+      ownState.forget();
+      this.#away.value = null;
+    }
+    if (away !== "untold" || !link?.reachable.value) return undefined;
+    void link.epoch.value; // each connection may be the first that carries it
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let over = false;
+    const tell = () =>
+      this.#tellAway(link).catch(() => {
+        if (!over) timer = setTimeout(tell, LEAVE_AGAIN_MS);
+      });
+    void tell();
+    return () => {
+      over = true;
+      clearTimeout(timer);
+    };
+  }
+
+  async #tellAway(link: BoxLink): Promise<void> {
+    if (this.#away.peek() !== "untold") return;
+    // A request may have become a seat meanwhile: whichever of the two there is ends.
+    const answers = await Promise.allSettled([link.call("mic.cancel", {}), link.call("mic.leave", {})]);
+    for (const answer of answers) {
+      if (answer.status === "fulfilled") continue;
+      const error: unknown = answer.reason;
+      if (!(error instanceof RpcError && (error.isOver || error.reason === "not_connected"))) throw error;
+    }
+    if (this.#away.peek()) this.#away.value = "told";
   }
 
   /** Unless the box offers by itself, it is asked; a session that is just being made is left in peace. */
@@ -417,7 +495,7 @@ export class GuestShow {
     this.#rejoin = setTimeout(() => {
       this.#rejoin = undefined;
       const media = this.media.peek();
-      if (!media?.wanted || this.link.peek()?.state.peek() !== "up") return;
+      if (!media?.wanted || !this.link.peek()?.reachable.peek()) return;
       if (media.connected.peek() && this.seat.peek()?.state !== "reconnecting") return;
       if (media.quietMs >= RESTART_AGAIN_MS) media.restart();
       else this.#askForSession(RESTART_AGAIN_MS - media.quietMs);
@@ -464,12 +542,33 @@ export class GuestShow {
       this.media.value = null;
       this.link.value = null;
       this.credentials.value = null;
+      this.#away.value = null;
       return;
     }
     if (link.state.value === "replaced") this.#closeMedia();
-    const again = link.epoch.value > 1 && link.state.value === "up";
+    if (!link.reachable.value) {
+      this.#unreachable ??= performance.now();
+      return;
+    }
+    if (this.#unreachable === null) return;
+    const lostMs = performance.now() - this.#unreachable;
+    this.#unreachable = null;
+    void this.#catchUp(link, lostMs);
+  }
+
+  async #catchUp(link: BoxLink, lostMs: number): Promise<void> {
     const request = this.request.peek();
-    if (again && request) void this.#askAgain(link, request);
+    if (request) await this.#askAgain(link, request, lostMs);
+    // Nobody asked for this by hand, and it is told again with the next connection.
+    if (this.request.peek() || this.seat.peek()) await this.#tellOwn().catch((error: unknown) => console.warn("The box was not told what is muted:", error));
+  }
+
+  /** The end of a request is told once, too. */
+  #watchRequest(): (() => void) | undefined {
+    const request = this.request.value;
+    if (!request || !this.link.value?.reachable.value) return undefined;
+    const timer = setTimeout(() => this.#goAway("timed_out"), request.until - performance.now() + WHY_MS);
+    return () => clearTimeout(timer);
   }
 
   /**
@@ -485,7 +584,7 @@ export class GuestShow {
       this.invitation.value = null;
     };
     const sameBox = link.online.value?.boot_id === invitation.boot;
-    if (link.state.value === "up" && link.epoch.value > invitation.epoch && sameBox) {
+    if (link.reachable.value && link.epoch.value > invitation.epoch && sameBox) {
       ended(t.inviteEnds.session_gone);
       return undefined;
     }
@@ -494,14 +593,19 @@ export class GuestShow {
   }
 
   /** The box ended our request when it lost us. What the guest wanted, they still want, for as long as they had left. */
-  async #askAgain(link: BoxLink, request: Deadline): Promise<void> {
+  async #askAgain(link: BoxLink, request: Deadline, lostMs: number): Promise<void> {
     const left = Math.floor((request.until - performance.now()) / 1000);
-    if (left < 1) return this.#over("timed_out");
+    if (left < 1) return this.#goAway("timed_out");
     try {
       await link.call("mic.request", { camera: this.withCamera.peek(), timeout_s: left });
     } catch (error) {
+      const open = this.request.peek() === request;
+      // Lost again, or cancelled, meanwhile.
+      if (error instanceof Unanswered || (!open && !this.seat.peek())) return;
       if (error instanceof RpcError && (error.reason === "already_pending" || error.reason === "already_connected")) {
-        // The request outlived the connection; what was on its way for its media may not have.
+        // The request outlived the connection. A box that was away has not counted on, and what was on its way for its
+        // media may be lost.
+        if (open) this.request.value = { until: request.until + lostMs };
         this.#askForSession();
         return;
       }
@@ -520,6 +624,12 @@ export class GuestShow {
       this.busy.value = false;
     }
   }
+}
+
+/** A connection to a box that is not there is none, as it may be with a broker of its own. */
+function standing(link: BoxLink | null): LinkState | "none" {
+  const state = link?.state.value ?? "none";
+  return state === "up" && !link?.reachable.value ? "down" : state;
 }
 
 function ownWords(reason: Termination): string | null {

@@ -187,7 +187,7 @@ export class Console {
 
   async refreshPeople(): Promise<void> {
     const link = this.link.peek();
-    if (!link || link.state.peek() !== "up") return;
+    if (!link?.reachable.peek()) return;
     try {
       this.people.value = (await link.call("room.people", {})).people;
     } catch (error) {
@@ -213,7 +213,7 @@ export class Console {
       const media = this.media.peek();
       if (media) media.wanted = false;
       this.stopLooking();
-    } else if (link.state.value === "up" && link.epoch.value > 0) {
+    } else if (link.reachable.value && link.epoch.value > 0) {
       this.media.peek()?.watch();
       this.look.peek()?.media.watch();
       void this.refreshPeople();

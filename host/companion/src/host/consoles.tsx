@@ -17,7 +17,7 @@ export function Consoles({ show }: { show: Console }) {
   const own = show.link.value?.credentials.user_id;
   const refresh = async () => {
     const link = show.link.peek();
-    if (link?.state.peek() !== "up") return;
+    if (!link?.reachable.peek()) return;
     try {
       hosts.value = (await link.call("room.hosts", {})).hosts;
     } catch (error) {

@@ -81,7 +81,7 @@ export class MediaSessions {
     if (!this.#wanted) return;
     const session = this.#known;
     const again = () => (this.#restart = setTimeout(() => this.restart(), RESTART_AGAIN_MS));
-    if (this.#link.state.peek() !== "up") {
+    if (!this.#link.reachable.peek()) {
       again();
       return;
     }
@@ -194,7 +194,7 @@ export class MediaSessions {
 
   #failed(error: unknown): void {
     // Without the connection to the box nothing else can work; the page says so already, and it heals with it.
-    if (error instanceof Unanswered && this.#link.state.peek() !== "up") return;
+    if (error instanceof Unanswered && !this.#link.reachable.peek()) return;
     this.error.value = sentence(error);
   }
 }

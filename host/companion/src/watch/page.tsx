@@ -13,7 +13,7 @@ export function keepWatching(show: GuestShow): void {
   const turn = computed(() => {
     const link = show.link.value;
     // An open request has a session of its own, which shows the programme as well.
-    const idle = link?.state.value === "up" && !show.onShow.value && !show.request.value && !show.busy.value;
+    const idle = link?.reachable.value && !show.onShow.value && !show.request.value && !show.busy.value;
     return idle ? `${link.epoch.value} ${show.ended.value}` : null;
   });
   effect(() => {

@@ -1,0 +1,196 @@
+// A guest's page and a connection that comes and goes: what the guest does by hand holds in any case.
+
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import { GuestShow } from "../src/guest/show";
+import { ANA, browser, FakeLink, lights, seat, until } from "./stage";
+
+const OFF = [false, false];
+const ON = [true, true];
+
+let link: FakeLink;
+
+/** A page that is loaded, with Ana's credential. */
+async function load(): Promise<GuestShow> {
+  const show = new GuestShow("invite", (credentials) => (link = new FakeLink(credentials)).asBoxLink);
+  await show.resume();
+  return show;
+}
+
+async function onAir(): Promise<GuestShow> {
+  const show = await waiting();
+  link.tell("mic.accepted", { seat: 1 });
+  link.seats(seat());
+  assert.equal(show.status.value, "onAir");
+  return show;
+}
+
+async function waiting(expires_in_ms = 60_000): Promise<GuestShow> {
+  const show = await load();
+  link.answers["mic.request"] = { request_id: "r1", expires_in_ms };
+  await show.ask("Ana", true);
+  assert.equal(show.status.value, "waiting");
+  assert.deepEqual(lights(), ON);
+  return show;
+}
+
+beforeEach(() => {
+  browser();
+  sessionStorage.setItem("dais.guest", JSON.stringify(ANA));
+});
+
+test("whoever leaves without a connection is off at once, and is not put on air when it is back", async () => {
+  const show = await onAir();
+  link.lose();
+  show.leave();
+  assert.deepEqual(lights(), OFF);
+  assert.equal(show.onShow.value, false);
+  assert.equal(show.end.value, "left");
+  link.answers["mic.cancel"] = "no_such_request";
+  link.comeBack();
+  link.seats(seat({ state: "reconnecting" }));
+  await until("the box is told", () => link.methods.includes("mic.leave"));
+  assert.equal(link.methods.includes("media.restart"), false);
+  assert.equal(show.onShow.value, false);
+  link.seats();
+  assert.equal(show.end.value, "left");
+  assert.deepEqual(lights(), OFF);
+});
+
+test("a page that is loaded anew still knows that its guest left, until the box does", async () => {
+  (await onAir()).leave();
+  link.lose();
+  const before = link;
+  sessionStorage.setItem("dais.own", JSON.stringify({ user_id: "ana", left: true }));
+  const show = await load();
+  assert.notEqual(link, before);
+  link.seats(seat());
+  assert.equal(show.onShow.value, false);
+  assert.deepEqual(lights(), OFF);
+  await until("the box is told", () => link.methods.includes("mic.leave"));
+  link.seats();
+  await until("it is over", () => sessionStorage.getItem("dais.own") === null);
+});
+
+test("a request that was cancelled without a connection is not asked again", async () => {
+  const show = await waiting();
+  link.lose();
+  show.cancel();
+  assert.deepEqual(lights(), OFF);
+  link.answers["mic.cancel"] = "no_such_request";
+  link.answers["mic.leave"] = "not_connected";
+  link.comeBack();
+  await until("the box is told", () => link.methods.includes("mic.cancel"));
+  assert.equal(link.methods.includes("mic.request"), false);
+  assert.equal(show.status.value, null);
+});
+
+test("whoever is accepted while the finger is on its way to Cancel does not come on air", async () => {
+  const show = await waiting();
+  link.answers["mic.cancel"] = "request_expired";
+  show.cancel();
+  link.tell("mic.accepted", { seat: 1 });
+  link.seats(seat({ state: "connecting" }));
+  assert.deepEqual(link.methods.slice(-2), ["mic.cancel", "mic.leave"]);
+  assert.deepEqual([show.onShow.value, ...lights()], [false, ...OFF]);
+});
+
+test("whoever left may ask again, and is on air again", async () => {
+  const show = await onAir();
+  show.leave();
+  await show.ask("Ana", true);
+  assert.equal(show.status.value, "waiting");
+  link.seats();
+  link.tell("mic.accepted", { seat: 2 });
+  link.seats(seat({ seat: 2 }));
+  assert.equal(show.status.value, "onAir");
+  assert.deepEqual(lights(), ON);
+});
+
+test("a request that was not answered does not put anybody on air later", async () => {
+  const show = await load();
+  link.answers["mic.request"] = "unavailable";
+  await show.ask("Ana", true);
+  assert.deepEqual(lights(), OFF);
+  link.lose();
+  link.whenUp = () => Promise.resolve();
+  await show.ask("Ana", true);
+  link.comeBack();
+  await until("it is taken back", () => link.methods.includes("mic.cancel"));
+  link.tell("mic.accepted", { seat: 1 });
+  link.seats(seat({ state: "connecting" }));
+  assert.equal(show.onShow.value, false);
+});
+
+test("what was muted without a connection is muted for the box when it is back", async () => {
+  const show = await onAir();
+  link.lose();
+  await show.setMicrophone(false);
+  await show.setCamera(false);
+  assert.equal(show.error.value, null);
+  assert.deepEqual(lights(), [false, true]);
+  link.comeBack();
+  assert.deepEqual(link.asked, [{ method: "media.set", params: { audio_muted: true, video_muted: true } }]);
+  // What the box said before it heard that changes nothing.
+  link.tell("media.state", { audio_muted: false, video_muted: false, muted_by_host: false });
+  assert.equal(show.micMuted.value, true);
+});
+
+test("a box that went away and came back behind its broker is told as well", async () => {
+  const show = await onAir();
+  link.online.value = { ...link.online.peek()!, online: false };
+  assert.equal(show.status.value, "reconnecting");
+  await show.setMicrophone(false);
+  link.asked.length = 0;
+  link.online.value = { ...link.online.peek()!, online: true };
+  assert.equal(show.status.value, "onAir");
+  assert.deepEqual(link.asked, [{ method: "media.set", params: { audio_muted: true, video_muted: false } }]);
+});
+
+test("who was hidden and muted by the host has picture and sound of their own after a reload", async () => {
+  await onAir();
+  const taken = { audio_muted: true, video_muted: true, muted_by_host: true, hidden_by_host: true };
+  link.seats(seat(taken));
+  const show = await load();
+  link.seats(seat(taken));
+  await until("the devices are open", () => show.capture.video.value !== null);
+  assert.deepEqual([show.cameraMuted.value, show.micMuted.value, show.mutedByHost.value], [false, false, true]);
+});
+
+test("who turned off the own camera and microphone finds them off after a reload", async () => {
+  const before = await onAir();
+  await before.setCamera(false);
+  await before.setMicrophone(false);
+  const show = await load();
+  link.seats(seat({ audio_muted: true, video_muted: true }));
+  await until("the microphone is open", () => show.capture.audio.value !== null);
+  assert.equal(show.capture.video.value, null);
+  assert.deepEqual([show.cameraMuted.value, show.micMuted.value, show.capture.audio.value!.enabled], [true, true, false]);
+});
+
+test("whoever asks while an invitation is open answers it", async () => {
+  const show = await load();
+  // Too short to be counted in.
+  link.tell("mic.invited", { request_id: "r1", expires_in_ms: 900 });
+  await show.ask("Ana", false);
+  assert.deepEqual(link.asked.filter((a) => a.method.startsWith("mic.")), [{ method: "mic.answer", params: { accept: true } }]);
+  assert.equal(show.status.value, "connecting");
+});
+
+test("a request of which nothing is heard ends by itself, with the lights off and the box told", async () => {
+  const show = await waiting(50);
+  await until("it is over", () => show.status.value === "timedOut");
+  assert.deepEqual(lights(), OFF);
+  assert.ok(link.methods.includes("mic.cancel"));
+});
+
+test("a request is open for as long as the box was away", async () => {
+  const show = await waiting();
+  const { until: before } = show.request.value!;
+  link.lose();
+  const lost = performance.now();
+  await until("some time has passed", () => performance.now() - lost > 20);
+  link.answers["mic.request"] = "already_pending";
+  link.comeBack();
+  await until("it is open longer", () => (show.request.value?.until ?? 0) >= before + 20);
+});

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { GuestShow } from "../src/guest/show";
-import { ANA, browser, FakeLink, lights, seat, until } from "./stage";
+import { t } from "../src/i18n";
+import { ANA, browser, devices, FakeLink, lights, seat, tracks, until } from "./stage";
 
 const OFF = [false, false];
 const ON = [true, true];
@@ -193,4 +194,26 @@ test("a request is open for as long as the box was away", async () => {
   link.answers["mic.request"] = "already_pending";
   link.comeBack();
   await until("it is open longer", () => (show.request.value?.until ?? 0) >= before + 20);
+});
+
+test("a microphone that stops is said to, is muted for the box, and is opened anew", async () => {
+  const show = await onAir();
+  tracks.find((track) => track.kind === "audio")!.end();
+  await until("the page says so", () => show.error.value === t.microphoneLost);
+  assert.equal(show.micMuted.value, true);
+  assert.deepEqual(link.asked.at(-1), { method: "media.set", params: { audio_muted: true, video_muted: false } });
+  await show.setMicrophone(true);
+  assert.deepEqual([show.micMuted.value, show.error.value, ...lights()], [false, null, ...ON]);
+  assert.deepEqual(link.asked.at(-1), { method: "media.set", params: { audio_muted: false, video_muted: false } });
+});
+
+test("a microphone that was chosen and unplugged is not asked for any more", async () => {
+  const show = await onAir();
+  await show.capture.choose("microphone", "gone");
+  assert.deepEqual(show.capture.chosen.value, {});
+  devices.dispatchEvent(new Event("devicechange"));
+  tracks.findLast((track) => track.kind === "audio")!.end();
+  await until("the page says so", () => show.error.value === t.microphoneLost);
+  await show.setMicrophone(true);
+  assert.deepEqual(lights(), ON);
 });

@@ -138,9 +138,14 @@ export function Waiting({ show, voice = false }: { show: GuestShow; voice?: bool
         </div>
       )}
       {audio && <TrackLevel label={t.microphoneLevel} track={audio} />}
-      {!show.attention.value.watching && <p class="hint">{video ? t.notYetOnAir : t.notYetOnAirVoice}</p>}
+      {audio && !show.attention.value.watching && <p class="hint">{video ? t.notYetOnAir : t.notYetOnAirVoice}</p>}
       {voice && show.attention.value.talking && <Voice stream={show.media.value?.stream.value ?? null} />}
       <div class="actions">
+        {!audio && (
+          <button type="button" class="off" disabled={show.busy.value} onClick={() => void show.setMicrophone(true)}>
+            {t.unmute}
+          </button>
+        )}
         <button type="button" onClick={() => show.cancel()}>
           {t.cancelRequest}
         </button>

@@ -109,10 +109,7 @@ export class GuestShow {
   constructor(invite: string | null, open = (credentials: StoredGuest) => new BoxLink("guest", credentials)) {
     this.#invite = invite;
     this.#open = open;
-    this.capture.onCameraLost = () => {
-      this.error.value = t.cameraLost;
-      if (this.onShow.peek()) void this.setCamera(false);
-    };
+    this.capture.onLost = (kind) => void this.#lostDevice(kind);
     effect(() => this.#watchSeat());
     effect(() => this.#watchLink());
     effect(() => this.#watchInvitation());
@@ -221,9 +218,12 @@ export class GuestShow {
   }
 
   async setMicrophone(on: boolean): Promise<void> {
-    this.micMuted.value = !on;
-    this.capture.enableAudio(on);
-    await this.#attempt(() => this.#tellOwn());
+    await this.#attempt(async () => {
+      if (on) await this.capture.open({ camera: false });
+      this.micMuted.value = !on;
+      this.capture.enableAudio(on);
+      await this.#tellOwn();
+    });
   }
 
   async setCamera(on: boolean): Promise<void> {
@@ -233,6 +233,13 @@ export class GuestShow {
       this.cameraMuted.value = !on;
       await this.#tellOwn();
     });
+  }
+
+  async #lostDevice(kind: "camera" | "microphone"): Promise<void> {
+    const here = this.onShow.peek() || this.request.peek() !== null;
+    if (here) await (kind === "camera" ? this.setCamera(false) : this.setMicrophone(false));
+    else if (kind === "microphone") await this.check(false);
+    this.error.value = kind === "camera" ? t.cameraLost : t.microphoneLost;
   }
 
   async check(on: boolean): Promise<void> {

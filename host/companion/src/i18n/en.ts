@@ -113,6 +113,7 @@ export const en = {
   shutdown: "The box was switched off.",
   askAgain: "You can ask again whenever you like.",
   cameraLost: "The camera stopped. Turn it on again when it is free.",
+  microphoneLost: "The microphone stopped: nobody hears you. Connect one, then unmute it.",
   status: {
     waiting: "Waiting for the host",
     connecting: "Connecting",

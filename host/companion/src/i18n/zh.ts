@@ -104,6 +104,7 @@ export const zh: Messages = {
   shutdown: "主机已关闭。",
   askAgain: "你可以随时再次请求。",
   cameraLost: "摄像头已停止。可用时请重新打开。",
+  microphoneLost: "麦克风已停止，没有人能听到你。请连接麦克风，然后取消静音。",
   status: {
     waiting: "正在等待主持人",
     connecting: "正在连接",

@@ -14,14 +14,24 @@ export class Capture {
   readonly chosen = signal<{ camera?: string; microphone?: string }>({});
   /** Called when a track changes, with what the senders shall carry now. */
   onTracks: () => void = () => undefined;
-  /** Called when the camera stops by itself. */
-  onCameraLost: () => void = () => undefined;
+  /** Called when one of them stops by itself: it was unplugged, or the system took it away. */
+  onLost: (kind: "camera" | "microphone") => void = () => undefined;
   /** Grows with each stop, so that a permission granted after it opens nothing. */
   #turn = 0;
+
+  constructor() {
+    // Not every browser defines it: it is missing where the page is not a secure context.
+    const devices = navigator.mediaDevices as MediaDevices | undefined;
+    devices?.addEventListener("devicechange", () => {
+      if (this.audio.peek() || this.video.peek()) void this.#list();
+    });
+  }
 
   /** Opens what is asked and not open yet. Fails with a sentence. */
   async open(want: { camera: boolean }): Promise<void> {
     const turn = this.#turn;
+    // What was chosen may be unplugged by now.
+    if (this.chosen.peek().camera || this.chosen.peek().microphone) await this.#list();
     const needAudio = !live(this.audio.peek());
     const needVideo = want.camera && !live(this.video.peek());
     if (!needAudio && !needVideo) return;
@@ -35,10 +45,17 @@ export class Capture {
     }
     const [audio] = stream.getAudioTracks();
     const [video] = stream.getVideoTracks();
-    if (audio) this.audio.value = audio;
+    if (audio) this.#setAudio(audio);
     if (video) this.#setVideo(video);
     this.onTracks();
-    this.devices.value = (await navigator.mediaDevices.enumerateDevices()).filter((d) => d.deviceId !== "");
+    await this.#list();
+  }
+
+  async #list(): Promise<void> {
+    const devices = (await navigator.mediaDevices.enumerateDevices()).filter((d) => d.deviceId !== "");
+    this.devices.value = devices;
+    const here = ([, id]: [string, string]) => devices.some((d) => d.deviceId === id);
+    this.chosen.value = Object.fromEntries(Object.entries(this.chosen.peek()).filter(here));
   }
 
   async choose(kind: "camera" | "microphone", deviceId: string): Promise<void> {
@@ -74,13 +91,23 @@ export class Capture {
     this.onTracks();
   }
 
+  #setAudio(track: MediaStreamTrack): void {
+    this.audio.value = track;
+    track.addEventListener("ended", () => {
+      if (this.audio.peek() !== track) return;
+      this.audio.value = null;
+      this.onTracks();
+      this.onLost("microphone");
+    });
+  }
+
   #setVideo(track: MediaStreamTrack): void {
     this.video.value = track;
     track.contentHint = "motion";
     track.addEventListener("ended", () => {
       if (this.video.peek() !== track) return;
       this.closeCamera();
-      this.onCameraLost();
+      this.onLost("camera");
     });
   }
 }

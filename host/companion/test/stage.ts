@@ -2,9 +2,9 @@
 // the connection is lost, and what the box answers.
 
 import { computed, signal } from "@preact/signals";
-import type { BoxLink, LinkState } from "../src/box";
+import type { BoxLink, LinkState, PendingHere } from "../src/box";
 import type { StoredGuest } from "../src/credentials";
-import type { GuestState, Online, RoomSnapshot } from "../src/protocol";
+import type { Credential, GuestState, Health, Meter, Online, Outputs, RoomSnapshot } from "../src/protocol";
 import { RpcError, Unanswered, type Notification } from "../src/rpc";
 
 export class Track extends EventTarget {
@@ -98,10 +98,14 @@ export interface Asked {
 
 /** A connection to a box that does as a test says. */
 export class FakeLink {
-  readonly credentials: StoredGuest;
+  readonly credentials: Credential;
   readonly state = signal<LinkState>("up");
   readonly online = signal<Online | null>({ online: true, boot_id: "1", version: "0" } as Online);
   readonly room = signal<RoomSnapshot | null>(null);
+  readonly pending = signal<PendingHere | null>(null);
+  readonly outputs = signal<Outputs | null>(null);
+  readonly health = signal<Health | null>(null);
+  readonly meters = signal<ReadonlyMap<number, Meter>>(new Map());
   readonly reachable = computed(() => this.state.value === "up" && this.online.value?.online !== false);
   readonly epoch = signal(1);
   readonly asked: Asked[] = [];
@@ -109,7 +113,7 @@ export class FakeLink {
   readonly answers: Record<string, object | string> = {};
   #listener: (n: Notification) => void = () => undefined;
 
-  constructor(credentials: StoredGuest) {
+  constructor(credentials: Credential) {
     this.credentials = credentials;
   }
 

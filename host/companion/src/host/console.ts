@@ -53,8 +53,12 @@ export class Console {
   #notice = 0;
   readonly #answered = new Map<string, string>();
 
-  constructor(code: string) {
+  readonly #open: (credentials: Credential) => BoxLink;
+
+  /** `open` makes the connection; tests have one of their own. */
+  constructor(code: string, open = (credentials: Credential) => new BoxLink("host", credentials)) {
     this.code = code;
+    this.#open = open;
     const known = hostCredentials.load();
     if (known) this.#connect(known);
     effect(() => this.#watchLink());
@@ -138,20 +142,22 @@ export class Console {
 
   say(text: string, error = false, undo?: string): void {
     const id = (this.#notice += 1);
-    const others = this.notices.peek().filter((n) => n.text !== text).slice(-1);
-    this.notices.value = [...others, { id, text, error, ...(undo ? { undo } : {}) }];
+    const others = this.notices.peek().filter((n) => n.undo || n.text !== text);
+    // Room for two; but what can be taken back has its button nowhere else.
+    const [newest] = others.filter((n) => !n.undo).slice(-1);
+    this.notices.value = [...others.filter((n) => n.undo || n === newest), { id, text, error, ...(undo ? { undo } : {}) }];
     if (!error) setTimeout(() => this.dismiss(id), undo ? UNDO_MS : NOTICE_MS);
   }
 
   async respond(request: PendingRequest, accept: boolean, words = ""): Promise<void> {
-    const { user_id, request_id } = request;
+    const { user_id, request_id, name } = request;
     try {
       await this.link.peek()?.call("mic.respond", { user_id, accept, ...(words ? { message: words } : {}) });
     } catch (error) {
       // Where another console was first, its name says more than "not open any more".
       const first = error instanceof RpcError && error.isOver ? this.#answered.get(request_id) : undefined;
       if (first) this.say(first);
-      else this.say(sentence(error), true);
+      else this.say(accept ? sentence(error) : t.notDeclined(name, sentence(error)), true);
     }
   }
 
@@ -164,10 +170,14 @@ export class Console {
   /** Off air at once; for good in a moment, unless it is taken back: the button stands beside others that are pressed in haste. */
   ban(user_id: string, name: string): void {
     const key = `ban ${user_id}`;
-    this.undos.add(key, UNDO_MS, () => void this.ask("guest.ban", { user_id }));
+    const link = this.link.peek();
+    const failed = (words: (name: string, why: string) => string) => (error: unknown) => {
+      // A guest who has just left has no seat to lose.
+      if (!(error instanceof RpcError && error.reason === "not_connected")) this.say(words(name, sentence(error)), true);
+    };
+    this.undos.add(key, UNDO_MS, () => void link?.call("guest.ban", { user_id }).catch(failed(t.notBanned)));
     this.say(t.offAirAndBanned(name), false, key);
-    // A guest who has just left has no seat to lose.
-    this.link.peek()?.call("mic.disconnect", { user_id }).catch(() => undefined);
+    link?.call("mic.disconnect", { user_id }).catch(failed(t.notOffAir));
   }
 
   takeBack(notice: Notice): void {
@@ -197,7 +207,7 @@ export class Console {
   }
 
   #connect(credentials: Credential): void {
-    const link = new BoxLink("host", credentials);
+    const link = this.#open(credentials);
     link.listen((n) => this.#notified(n));
     this.media.value = new MediaSessions(link, null);
     this.link.value = link;

@@ -1,0 +1,50 @@
+// The operator's console and a connection that comes and goes.
+
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import { Console } from "../src/host/console";
+import { browser, FakeLink, until } from "./stage";
+
+let link: FakeLink;
+let show: Console;
+
+beforeEach(() => {
+  browser();
+  localStorage.setItem("dais.host", JSON.stringify({ user_id: "h1", username: "host-h1", password: "p", box: "b" }));
+  show = new Console("", (credentials) => (link = new FakeLink(credentials)).asBoxLink);
+});
+
+const undoable = () => show.notices.value.filter((n) => n.undo && show.undos.of(n.undo) !== null).map((n) => n.undo);
+
+test("the way to take a ban back stays, whatever else is said meanwhile", () => {
+  show.ban("b1", "Bob");
+  show.ban("b2", "Bob");
+  for (const text of ["one", "two", "three"]) show.say(text);
+  assert.deepEqual(undoable(), ["ban b1", "ban b2"]);
+  assert.deepEqual(show.notices.value.slice(2).map((n) => n.text), ["two", "three"]);
+  show.takeBack(show.notices.value[0]!);
+  assert.deepEqual(undoable(), ["ban b2"]);
+});
+
+test("a ban that did not reach the box says so", async () => {
+  link.lose();
+  show.ban("b1", "Bob");
+  await until("the first half failed", () => show.notices.value.some((n) => /Bob could not be taken off air: /.test(n.text)));
+  show.undos.flush();
+  await until("the second half failed", () => show.notices.value.some((n) => n.error && /Bob was not banned: /.test(n.text)));
+});
+
+test("a guest who has just left is banned without a complaint", async () => {
+  link.answers["mic.disconnect"] = "not_connected";
+  show.ban("b1", "Bob");
+  show.undos.flush();
+  await until("the box is asked", () => link.methods.includes("guest.ban"));
+  assert.deepEqual(show.notices.value.filter((n) => n.error), []);
+});
+
+test("a decline that did not reach the box says so", async () => {
+  link.lose();
+  show.decline({ request_id: "r1", user_id: "a", name: "Ana", camera: true, expires_in_ms: 60_000 }, performance.now() + 60_000);
+  show.undos.flush();
+  await until("it failed", () => show.notices.value.some((n) => n.error && /Ana was not declined: /.test(n.text)));
+});

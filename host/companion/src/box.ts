@@ -38,10 +38,12 @@ export class BoxLink {
   readonly room = signal<RoomSnapshot | null>(null);
   readonly pending = signal<PendingHere | null>(null);
   readonly outputs = signal<Outputs | null>(null);
-  readonly health = signal<Health | null>(null);
+  readonly #newest = signal<Health | null>(null);
   readonly meters = signal<ReadonlyMap<number, Meter>>(new Map());
   /** Whether a request can be expected to be answered. */
   readonly reachable = computed(() => this.state.value === "up" && this.online.value?.online !== false);
+  /** How the box is now: of one that cannot be reached nobody knows. */
+  readonly health = computed(() => (this.reachable.value ? this.#newest.value : null));
   /** Grows with each time the connection is made, for those who must ask again then. */
   readonly epoch = signal(0);
 
@@ -204,6 +206,7 @@ export class BoxLink {
   #lost(): void {
     this.#calls.failAll(new Unanswered(t.notConnected));
     this.meters.value = new Map();
+    this.#newest.value = null;
     if (this.state.peek() === "up" || this.state.peek() === "connecting") this.state.value = "down";
   }
 
@@ -239,6 +242,7 @@ export class BoxLink {
     switch (name) {
       case "online":
         this.online.value = value as unknown as Online;
+        if (!this.reachable.peek()) this.meters.value = new Map();
         return;
       case "room":
         if (this.#revisions.snapshot(revOf(value) ?? 0)) this.room.value = value as unknown as RoomSnapshot;
@@ -253,7 +257,7 @@ export class BoxLink {
         this.outputs.value = value as unknown as Outputs;
         return;
       case "health":
-        this.health.value = value as unknown as Health;
+        this.#newest.value = value as unknown as Health;
         return;
       case "meters":
         this.meters.value = new Map((value as unknown as Meters).seats.map((m) => [m.seat, m]));

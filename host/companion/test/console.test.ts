@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { Console } from "../src/host/console";
-import { browser, FakeLink, until } from "./stage";
+import { browser, FakeLink, seat, until } from "./stage";
 
 let link: FakeLink;
 let show: Console;
@@ -47,4 +47,12 @@ test("a decline that did not reach the box says so", async () => {
   show.decline({ request_id: "r1", user_id: "a", name: "Ana", camera: true, expires_in_ms: 60_000 }, performance.now() + 60_000);
   show.undos.flush();
   await until("it failed", () => show.notices.value.some((n) => n.error && /Ana was not declined: /.test(n.text)));
+});
+
+test("who was accepted is shown on their seat, and not among the requests as well", () => {
+  const request = { request_id: "r1", user_id: "ana", name: "Ana", camera: true, expires_in_ms: 60_000 };
+  link.pending.value = { rev: 1, requests: [request], at: 0 };
+  assert.deepEqual(show.requests.value, [request]);
+  link.seats(seat({ state: "connecting" }));
+  assert.deepEqual(show.requests.value, []);
 });

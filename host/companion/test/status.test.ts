@@ -33,6 +33,10 @@ test("an accepted guest does not read that the host is awaited", () => {
   assert.equal(says({ seat: "connecting" }), "Connecting");
 });
 
+test("no sentence of a guest who is not on air yet can be taken for the one that says so", () => {
+  assert.doesNotMatch(en.soon, new RegExp(en.status.onAir, "i"));
+});
+
 test("a new request replaces how the last one ended", () => {
   assert.equal(says({ requested: true, end: "declined" }), "Waiting for the host");
 });

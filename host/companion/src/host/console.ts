@@ -41,6 +41,11 @@ export class Console {
   readonly busy = signal(false);
   readonly undos = new Undos();
   readonly room = computed(() => this.link.value?.room.value ?? null);
+  /** Who is accepted has a seat in `room` before `pending` comes without their request: nobody is shown twice. */
+  readonly requests = computed(() => {
+    const seated = new Set(this.room.value?.guests.map((g) => g.user_id));
+    return (this.link.value?.pending.value?.requests ?? []).filter((r) => !seated.has(r.user_id));
+  });
   readonly watchers = computed(() => this.link.value?.health.value?.watchers);
   /** Whom the host speaks to off air. */
   readonly talkback = computed(() => this.link.value?.pending.value?.talkback ?? null);
@@ -70,7 +75,7 @@ export class Console {
       if (this.watchers.value !== undefined) void this.refreshPeople();
     });
     effect(() => {
-      const waiting = this.link.value?.pending.value?.requests.length ?? 0;
+      const waiting = this.requests.value.length;
       document.title = waiting > 0 ? `(${waiting}) ${t.console}` : t.console;
     });
   }

@@ -23,17 +23,16 @@ export function Alarms({ show }: { show: Console }) {
 
 export function HealthLine({ show }: { show: Console }) {
   const health = show.link.value?.health.value;
-  if (!health) return null;
-  const well = health.alarms.length === 0;
+  const [look, words] = !health ? ["well unknown", t.healthUnknown] : health.alarms.length === 0 ? ["well", t.healthOk] : ["well not", t.healthNot];
   return (
     <section class="card health" aria-label={t.healthLine}>
-      <p class={well ? "well" : "well not"}>
+      <p class={look}>
         <span class="dot" aria-hidden="true" />
-        {well ? t.healthOk : t.healthNot}
+        {words}
       </p>
       <details>
         <summary>{t.healthMore}</summary>
-        <Figures health={health} />
+        {health && <Figures health={health} />}
       </details>
     </section>
   );

@@ -10,8 +10,8 @@ interface OfGuest {
   guest: { user_id: string; name: string };
 }
 
-/** The two buttons of a request or a seat. */
-export function OffAirButtons({ show, guest: { user_id, name } }: OfGuest) {
+/** The two buttons of a request or a seat, whose row has the guest's name: in theirs it would look like another control's. */
+export function OffAirButtons({ show, guest: { user_id } }: OfGuest) {
   const looks = show.look.value?.user_id === user_id;
   const talks = show.talkback.value?.user_id === user_id;
   return (
@@ -19,12 +19,11 @@ export function OffAirButtons({ show, guest: { user_id, name } }: OfGuest) {
       <button
         type="button"
         class={looks ? "off" : ""}
-        aria-label={looks ? t.stopLookingAt(name) : t.lookAt(name)}
         onClick={() => (looks ? show.stopLooking() : show.lookAt(user_id))}
       >
         {looks ? t.stopLooking : t.look}
       </button>
-      <button type="button" class={talks ? "talks" : ""} aria-pressed={talks} aria-label={t.talkTo(name)} onClick={() => void show.talkTo(talks ? null : user_id)}>
+      <button type="button" class={talks ? "talks" : ""} aria-pressed={talks} onClick={() => void show.talkTo(talks ? null : user_id)}>
         {t.talk}
       </button>
     </div>

@@ -15,7 +15,7 @@ const MAX_WORDS = 200;
 export function Requests({ show }: { show: Console }) {
   const pending = show.link.value?.pending.value;
   const room = show.room.value;
-  const requests = pending?.requests ?? [];
+  const requests = show.requests.value;
   const accepting = room?.accepting ?? true;
   return (
     <section id="requests" class="card" aria-label={t.requests}>

@@ -23,7 +23,8 @@ async function post(path: string, body: object): Promise<Record<string, unknown>
   } catch {
     answer = null;
   }
-  if (!response.ok) throw new Error(sentence(answer) ?? t.httpStatus[response.status] ?? t.httpFailed(response.status));
+  // Ours first: it is in the reader's language.
+  if (!response.ok) throw new Error(t.httpStatus[response.status] ?? sentence(answer) ?? t.httpFailed(response.status));
   if (!isObject(answer)) throw new Error(t.httpFailed(response.status));
   return answer;
 }

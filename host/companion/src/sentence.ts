@@ -5,6 +5,7 @@ import { t } from "./i18n";
 import { RpcError } from "./rpc";
 
 export function sentence(error: unknown): string {
+  const words = error instanceof Error ? error.message : String(error);
   const own = error instanceof RpcError && error.reason ? t.reasons[error.reason] : undefined;
-  return own ?? (error instanceof Error ? error.message : String(error));
+  return typeof own === "function" ? own(words) : (own ?? words);
 }

@@ -39,6 +39,8 @@ export function HealthLine({ show }: { show: Console }) {
 }
 
 export function alarmName({ what }: Pick<Alarm, "what">): string {
+  const [, line, left] = /^the (.+) encoder (\S+)$/.exec(what) ?? [];
+  if (line && left) return t.alarmEncoder(t.line[line] ?? line, left);
   return t.alarmName[what] ?? `${what.charAt(0).toUpperCase()}${what.slice(1)}`;
 }
 

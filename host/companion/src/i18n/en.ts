@@ -25,7 +25,7 @@ export const en = {
   credentialRefused: "The box does not know this device any more.",
   replaced: "This page was opened a second time, and only one of the two can be connected.",
   useHere: "Use it here",
-  /** The refusals that people meet; the box has its own sentence for the rest. */
+  /** The refusals that people meet, some with what the box said; the box has its own sentence for the rest. */
   reasons: {
     room_full: "All seats are taken.",
     already_pending: "A request is open already.",
@@ -37,7 +37,11 @@ export const en = {
     seat_taken: "Another guest sits there.",
     seat_locked: "This seat is locked.",
     rate_limited: "That was too much at once. Wait a moment, then try again.",
-  } as Partial<Record<Reason, string>>,
+    not_allowed: "This device may not do that.",
+    invalid_params: (why: string) => `The box could not use what was sent: ${why}`,
+    bad_media: (why: string) => `The picture and the sound could not be connected: ${why}`,
+    unavailable: (why: string) => `The box cannot do that now: ${why}`,
+  } as Partial<Record<Reason, string | ((why: string) => string)>>,
   httpFailed: (status: number) => `The box answered with HTTP status ${status}.`,
   httpStatus: {
     403: "This code or link is not valid (any more). Ask for a new one.",
@@ -58,7 +62,6 @@ export const en = {
   noMicrophone: "No microphone was found. Connect one, then try again.",
   deviceBusy: "Another program is using the camera or the microphone. Close it, then try again.",
   deviceFailed: (why: string) => `The camera or the microphone could not be opened: ${why}`,
-  mediaFailed: (why: string) => `The picture and the sound could not be connected: ${why}`,
 
   // ---- guest
   guestTitle: "Join the show",
@@ -258,7 +261,13 @@ export const en = {
     broker: "Connection",
     disk: "Disk",
     frame_rate: "Frames per second",
+    media: "Picture and sound",
+    settings: "Settings",
+    "the return encoder": "The encoder for guests and previews",
+    "the VP8 return encoder": "The encoder for guests with VP8",
   } as Record<string, string>,
+  /** An encoder that was left for another one. */
+  alarmEncoder: (line: string, element: string) => `Encoder for ${line}: ${element}`,
   /** Where a catalogue has advice of its own, it stands in place of the box's English words. */
   alarmAdvice: {} as Record<string, string>,
   frames: "Frames per second",
@@ -276,7 +285,7 @@ export const en = {
   encoderLeft: (now: string, left: string) => `${now}, after ${left} failed`,
   dropsBy: "Dropped since the start",
   nothingDropped: "nothing",
-  place: { mix: "mix", encoder: "encoder", host_frames: "host's camera", sound: "sound", screen: "host's screen", requests: "requests", mqtt: "messages", outputs: "destinations" } as Record<string, string>,
+  place: { mix: "mix", encoder: "encoder", host_frames: "host's camera", sound: "sound", screen: "host's screen", microphone_xruns: "microphone", monitor_xruns: "monitor output", requests: "requests", mqtt: "messages", outputs: "destinations" } as Record<string, string>,
   latency: "Latency, usual / worst",
   stage: { capture_to_mix: "camera to mix", mix_to_encoded: "mix to encoder", capture_to_encoded: "camera to encoded" } as Record<string, string>,
   ms: (usual: string, worst: string) => `${usual} / ${worst} ms`,

@@ -59,12 +59,12 @@ after(async () => {
   await box?.stop();
 });
 
-test("the screen of a guest stays awake while they are on air, and no longer", async () => {
+test("the screen of a guest stays awake while they wait and are on air, and no longer", async () => {
   const held = () => guest.evaluate(() => (window as unknown as { held: { now: number } }).held.now);
-  assert.equal(await held(), 0);
+  await until("it is kept awake while they wait", held, (n) => n === 1);
   await row(console_, "Ana").getByRole("button", { name: "Accept" }).click();
   await says(guest, "You are on air");
-  await until("the screen is kept awake", held, (n) => n === 1);
+  assert.equal(await held(), 1);
   await guest.getByRole("button", { name: "Leave" }).click();
   await until("it may sleep", held, (n) => n === 0);
   await row(console_, "Ana").waitFor({ state: "detached" });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { Console } from "../src/host/console";
-import { browser, FakeLink, seat, until } from "./stage";
+import { awake, browser, FakeLink, seat, until } from "./stage";
 
 let link: FakeLink;
 let show: Console;
@@ -55,4 +55,26 @@ test("who was accepted is shown on their seat, and not among the requests as wel
   assert.deepEqual(show.requests.value, [request]);
   link.seats(seat({ state: "connecting" }));
   assert.deepEqual(show.requests.value, []);
+});
+
+test("a request is told to those who do not look at the page, and not for longer than it is open", () => {
+  link.tell("mic.requested", { request_id: "r1", user_id: "ana", name: "Ana", camera: true, expires_in_ms: 60_000 });
+  const request = { request_id: "r1", user_id: "ana", name: "Ana", camera: true, expires_in_ms: 60_000 };
+  // As the box tells it: the notification, the room, and what is pending.
+  link.seats();
+  link.pending.value = { rev: 1, requests: [request], at: 0 };
+  assert.equal(show.asked.value, "Ana asks to join, with camera");
+  link.pending.value = { rev: 2, requests: [], at: 0 };
+  assert.equal(show.asked.value, "");
+});
+
+test("the console stays awake while a guest is on air or is spoken to, and no longer", async () => {
+  link.seats(seat());
+  await until("it is kept awake", () => awake.now === 1);
+  link.seats();
+  await until("it may sleep", () => awake.now === 0);
+  link.pending.value = { rev: 1, requests: [], at: 0, talkback: { user_id: "ana", by: "h2" } };
+  await until("it is kept awake", () => awake.now === 1);
+  link.pending.value = { rev: 2, requests: [], at: 0 };
+  await until("it may sleep", () => awake.now === 0);
 });

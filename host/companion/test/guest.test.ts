@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { GuestShow } from "../src/guest/show";
 import { t } from "../src/i18n";
-import { ANA, browser, devices, FakeLink, lights, seat, tracks, until } from "./stage";
+import { ANA, awake, browser, devices, FakeLink, lights, seat, tracks, until } from "./stage";
 
 const OFF = [false, false];
 const ON = [true, true];
@@ -216,4 +216,14 @@ test("a microphone that was chosen and unplugged is not asked for any more", asy
   await until("the page says so", () => show.error.value === t.microphoneLost);
   await show.setMicrophone(true);
   assert.deepEqual(lights(), ON);
+});
+
+test("the screen stays awake while something is open, and no longer", async () => {
+  const show = await waiting();
+  await until("it is kept awake", () => awake.now === 1);
+  link.tell("mic.accepted", { seat: 1 });
+  link.seats(seat());
+  assert.equal(awake.now, 1);
+  show.leave();
+  await until("it may sleep", () => awake.now === 0);
 });

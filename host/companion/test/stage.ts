@@ -58,19 +58,29 @@ export const devices = Object.assign(new EventTarget(), {
 
 const realTimeout = globalThis.setTimeout;
 
+/** How many hold the screen awake. */
+export const awake = { now: 0 };
+const wakeLock = {
+  request: async () => {
+    awake.now += 1;
+    return { release: async () => void (awake.now -= 1) };
+  },
+};
+
 /** Puts the browser up; to be called before a page is made. */
 export function browser(): void {
   const page = new EventTarget();
   const put = (name: string, value: unknown) => Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   put("sessionStorage", new Shelf());
   put("localStorage", new Shelf());
-  put("navigator", { mediaDevices: devices, language: "en" });
+  put("navigator", { mediaDevices: devices, language: "en", wakeLock });
   // A page is never closed here: what it still waits for does not hold the tests up.
   put("setTimeout", Object.assign((then: () => void, ms?: number) => realTimeout(then, ms).unref(), realTimeout));
   put("document", Object.assign(new EventTarget(), { visibilityState: "visible", title: "" }));
   put("addEventListener", page.addEventListener.bind(page));
   put("removeEventListener", page.removeEventListener.bind(page));
   tracks.length = 0;
+  awake.now = 0;
 }
 
 export const ANA: StoredGuest = { user_id: "ana", username: "guest-ana", password: "p", box: "b", name: "Ana" } as StoredGuest;

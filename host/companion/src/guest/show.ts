@@ -10,9 +10,10 @@ import { MediaSessions, RESTART_AGAIN_MS } from "../media/sessions";
 import type { Notifications } from "../contract";
 import type { Termination } from "../protocol";
 import { RpcError, Unanswered, type Notification } from "../rpc";
+import { sentence } from "../sentence";
+import { keepAwake } from "../ui/awake";
 import { listenForEcho } from "./headphones";
 import { status, type End } from "./status";
-import { sentence } from "../sentence";
 
 /** If something has ended and no notification has said why within this, it is lost. */
 const WHY_MS = 800;
@@ -116,7 +117,7 @@ export class GuestShow {
     effect(() => this.#watchRequest());
     effect(() => this.#watchAway());
     effect(() => this.#keepOwn());
-    effect(() => this.#keepAwake());
+    keepAwake(() => this.onShow.value || this.request.value !== null || this.countIn.value !== null);
     effect(() => this.#listenForEcho());
   }
 
@@ -507,25 +508,6 @@ export class GuestShow {
       if (media.quietMs >= RESTART_AGAIN_MS) media.restart();
       else this.#askForSession(RESTART_AGAIN_MS - media.quietMs);
     }, afterMs);
-  }
-
-  /** A phone that locks its screen stops its camera: on air it stays awake, where the browser can do that. */
-  #keepAwake(): (() => void) | undefined {
-    if (!this.onShow.value || !("wakeLock" in navigator)) return undefined;
-    let lock: WakeLockSentinel | null = null;
-    let over = false;
-    const take = async () => {
-      if (document.visibilityState !== "visible") return;
-      lock = await navigator.wakeLock.request("screen").catch(() => null); // refused on a low battery
-      if (over) void lock?.release();
-    };
-    document.addEventListener("visibilitychange", take);
-    void take();
-    return () => {
-      over = true;
-      document.removeEventListener("visibilitychange", take);
-      void lock?.release();
-    };
   }
 
   /** Advice for while one is on air: before, nothing of the microphone is sent. */

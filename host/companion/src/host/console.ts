@@ -10,6 +10,7 @@ import type { Notifications, Params, Result } from "../contract";
 import type { Credential, Methods, PendingRequest, Person } from "../protocol";
 import { RpcError, type Notification } from "../rpc";
 import { sentence } from "../sentence";
+import { keepAwake } from "../ui/awake";
 import { alarmName } from "./health";
 import { UNDO_MS, Undos } from "./undo";
 
@@ -46,6 +47,9 @@ export class Console {
     const seated = new Set(this.room.value?.guests.map((g) => g.user_id));
     return (this.link.value?.pending.value?.requests ?? []).filter((r) => !seated.has(r.user_id));
   });
+  readonly asking = computed(() => this.requests.value.length);
+  /** Who asked last, for those who do not look at the page. */
+  readonly asked = signal("");
   readonly watchers = computed(() => this.link.value?.health.value?.watchers);
   /** Whom the host speaks to off air. */
   readonly talkback = computed(() => this.link.value?.pending.value?.talkback ?? null);
@@ -70,12 +74,15 @@ export class Console {
     effect(() => this.#watchPending());
     effect(() => this.#watchLook());
     effect(() => this.#keepTalking());
+    keepAwake(() => this.talkback.value !== null || (this.room.value?.guests.length ?? 0) > 0);
     effect(() => {
       // Nothing tells a console that someone began to watch, but the count of those who do.
       if (this.watchers.value !== undefined) void this.refreshPeople();
     });
     effect(() => {
-      const waiting = this.requests.value.length;
+      const waiting = this.asking.value;
+      // Said again, the next time, to whom the same guest is news.
+      if (waiting === 0) this.asked.value = "";
       document.title = waiting > 0 ? `(${waiting}) ${t.console}` : t.console;
     });
   }
@@ -286,8 +293,14 @@ export class Console {
         this.say(`${alarmName({ what })}: ${t.alarmAdvice[what] ?? advice}`);
         return;
       }
+      case "mic.requested": {
+        const { name, camera } = told<"mic.requested">();
+        this.asked.value = t.asksToJoin(name, camera);
+        if ("vibrate" in navigator) navigator.vibrate(200);
+        void this.refreshPeople();
+        return;
+      }
       case "room.users_updated":
-      case "mic.requested":
       case "mic.request_cancelled":
       case "mic.request_timed_out":
       case "mic.exited":

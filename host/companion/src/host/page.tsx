@@ -61,6 +61,7 @@ function Desk({ show }: { show: Console }) {
       </a>
       <header class="top">
         <h1>{room?.title || t.console}</h1>
+        <Asking show={show} />
         <RecordingNow show={show} />
         <Invite show={show} />
       </header>
@@ -99,6 +100,23 @@ function Desk({ show }: { show: Console }) {
           <Consoles show={show} />
         </div>
       </main>
+    </>
+  );
+}
+
+/** In sight wherever the page is scrolled to, and moving nothing that is about to be tapped. */
+function Asking({ show }: { show: Console }) {
+  const asking = show.asking.value;
+  return (
+    <>
+      {asking > 0 && (
+        <a class="button asking" href="#requests">
+          {t.asking(asking)}
+        </a>
+      )}
+      <p class="unseen" aria-live="polite">
+        {show.asked.value}
+      </p>
     </>
   );
 }

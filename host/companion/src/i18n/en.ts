@@ -148,6 +148,8 @@ export const en = {
   boxOffline: "The box is off or restarting. What you see is the last that it said.",
   previewFailed: "No preview:",
   requests: "Requests",
+  asking: (n: number) => (n === 1 ? "1 asks" : `${n} ask`),
+  asksToJoin: (name: string, camera: boolean) => `${name} asks to join, ${camera ? "with camera" : "voice only"}`,
   noRequests: "Nobody is asking to join.",
   requestsClosed: "Requests are closed: nobody can ask to join.",
   accept: "Accept",

@@ -137,6 +137,8 @@ export const zh: Messages = {
   boxOffline: "主机已关闭或正在重启。当前显示的是它最后的状态。",
   previewFailed: "没有预览：",
   requests: "请求",
+  asking: (n) => `${n} 人请求`,
+  asksToJoin: (name, camera) => `${name} 请求加入，${camera ? "带摄像头" : "仅语音"}`,
   noRequests: "没有人请求加入。",
   requestsClosed: "请求已关闭：没有人能请求加入。",
   accept: "接受",

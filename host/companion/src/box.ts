@@ -61,6 +61,7 @@ export class BoxLink {
   readonly #pages = new BroadcastChannel("dais.pages");
   #resyncTimer: ReturnType<typeof setTimeout> | undefined;
   #lastPacket = 0;
+  #probing = false;
 
   constructor(role: Role, credentials: Credential) {
     this.credentials = credentials;
@@ -78,8 +79,8 @@ export class BoxLink {
 
     void this.#open();
     addEventListener("pagehide", this.#pagehide);
-    addEventListener("online", this.#probe);
-    document.addEventListener("visibilitychange", this.#probe);
+    addEventListener("online", this.probe);
+    document.addEventListener("visibilitychange", this.probe);
   }
 
   async #open(): Promise<void> {
@@ -131,7 +132,8 @@ export class BoxLink {
     });
     const packetId = client.getLastMessageId();
     push(client);
-    return reply.catch((error: Error) => {
+    const late = setTimeout(this.probe, PROBE_MS);
+    return reply.finally(() => clearTimeout(late)).catch((error: Error) => {
       // mqtt.js would send what was not acknowledged again after a reconnect, with its full expiry.
       if (error instanceof Unanswered) client.removeOutgoingMessage(packetId);
       throw error;
@@ -158,8 +160,8 @@ export class BoxLink {
   /** Says goodbye and never connects again. */
   end(): void {
     removeEventListener("pagehide", this.#pagehide);
-    removeEventListener("online", this.#probe);
-    document.removeEventListener("visibilitychange", this.#probe);
+    removeEventListener("online", this.probe);
+    document.removeEventListener("visibilitychange", this.probe);
     clearTimeout(this.#resyncTimer);
     this.#pages.close();
     this.#goodbye();
@@ -175,13 +177,18 @@ export class BoxLink {
 
   readonly #pagehide = (): void => this.#goodbye();
 
-  readonly #probe = (): void => {
+  /** Something speaks for a dead connection: sleep, another network, media in trouble, a reply that does not come. */
+  readonly probe = (): void => {
     const client = this.#client;
-    if (document.visibilityState === "hidden" || !client?.connected) return;
+    if (document.visibilityState === "hidden" || !client?.connected || this.#probing) return;
+    const { stream } = client;
     const asked = performance.now();
+    this.#probing = true;
     client.sendPing();
     setTimeout(() => {
-      if (client.connected && this.#lastPacket < asked) client.stream.destroy();
+      this.#probing = false;
+      // Not the one that was made meanwhile.
+      if (client.connected && client.stream === stream && this.#lastPacket < asked) stream.destroy();
     }, PROBE_MS);
   };
 

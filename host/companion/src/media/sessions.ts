@@ -16,6 +16,8 @@ export const RESTART_AGAIN_MS = 4_000;
 const NO_SUCH_SESSION = -32602;
 /** The offer was lost with the connection, so that its name is not known here: the box is asked all the same. */
 const UNKNOWN_SESSION = "unknown";
+/** Candidates of so many sessions wait for their offers; a box that makes none is not remembered. */
+const EARLY_SESSIONS = 4;
 const SESSION_KEY = "dais.session";
 
 export interface Own {
@@ -146,8 +148,12 @@ export class MediaSessions {
 
   #candidate({ session, candidate }: { session: string; candidate: RTCIceCandidateInit | null }): void {
     const peer = [this.#next, this.#current].find((p) => p?.session === session);
-    if (peer) peer.addCandidate(candidate);
-    else this.#early.set(session, [...(this.#early.get(session) ?? []).slice(-63), candidate]);
+    if (peer) {
+      peer.addCandidate(candidate);
+      return;
+    }
+    this.#early.set(session, [...(this.#early.get(session) ?? []).slice(-63), candidate]);
+    for (const old of [...this.#early.keys()].slice(0, -EARLY_SESSIONS)) this.#early.delete(old);
   }
 
   #offered(offer: MediaOffer): void {
@@ -169,7 +175,10 @@ export class MediaSessions {
         if (connected) this.error.value = null;
       },
       onTrouble: () => {
-        if (peer === this.#newest) this.restart();
+        if (peer !== this.#newest) return;
+        // What broke the media may have broken the connection too, which nobody else would notice for a while.
+        this.#link.probe();
+        this.restart();
       },
       onFailed: (error) => {
         if (peer === this.#newest) this.#failed(error);

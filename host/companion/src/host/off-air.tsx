@@ -7,7 +7,7 @@ import type { Console } from "./console";
 
 interface OfGuest {
   show: Console;
-  guest: { user_id: string; name: string };
+  guest: { user_id: string; name: string; camera: boolean };
 }
 
 /** The two buttons of a request or a seat, whose row has the guest's name: in theirs it would look like another control's. */
@@ -31,13 +31,13 @@ export function OffAirButtons({ show, guest: { user_id } }: OfGuest) {
 }
 
 /** `seated`: whoever has a seat is heard at the desk already. */
-export function Look({ show, guest: { user_id, name }, seated = false }: OfGuest & { seated?: boolean }) {
+export function Look({ show, guest: { user_id, name, camera }, seated = false }: OfGuest & { seated?: boolean }) {
   const look = show.look.value;
   if (look?.user_id !== user_id) return null;
   const error = look.media.error.value;
   return (
     <section class="look" aria-label={t.viewOf(name)}>
-      <Programme stream={look.media.stream.value} label={t.viewOf(name)} loading={t.viewLoading} silent={seated} sound>
+      <Programme stream={look.media.stream.value} label={t.viewOf(name)} loading={camera ? t.viewLoading : t.voiceOnly} silent={seated} steady={false} sound>
         <span class="badge">{seated ? t.privateView : t.offAir}</span>
       </Programme>
       {error && (

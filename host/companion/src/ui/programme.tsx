@@ -5,6 +5,11 @@ import { useEffect, useRef } from "preact/hooks";
 import type { ComponentChildren } from "preact";
 import { t } from "../i18n";
 
+/** A picture that comes at all is here by then; one that stood still for so long has stopped. */
+const LATE_MS = 10_000;
+const STOPPED_MS = 4_000;
+const LOOK_MS = 500;
+
 interface Props {
   stream: MediaStream | null;
   /** The host sits beside the studio's own loudspeakers: their preview is silent until they ask for sound. */
@@ -14,10 +19,13 @@ interface Props {
   /** What is seen, and what is said until it is; the programme if left out. */
   label?: string;
   loading?: string;
+  /** Pictures come all the time, so that their lack means trouble: true of the programme, not of a guest. */
+  steady?: boolean;
   children?: ComponentChildren;
 }
 
-export function Programme({ stream, silent = false, sound = silent, label = t.programme, loading = t.programmeLoading, children }: Props) {
+export function Programme(props: Props) {
+  const { stream, silent = false, sound = silent, label = t.programme, loading = t.programmeLoading, steady = true, children } = props;
   const video = useRef<HTMLVideoElement>(null);
   const muted = useSignal(silent);
   const blocked = useSignal(false);
@@ -45,6 +53,7 @@ export function Programme({ stream, silent = false, sound = silent, label = t.pr
     };
   }, [stream]);
 
+  const wait = useWait(video, stream, steady);
   const hear = (on: boolean) => {
     const element = video.current;
     if (!element) return;
@@ -57,7 +66,11 @@ export function Programme({ stream, silent = false, sound = silent, label = t.pr
   return (
     <div class="programme">
       <video ref={video} playsInline autoplay aria-label={label} />
-      {!stream && <p class="programme-wait">{loading}</p>}
+      {wait !== null && (
+        <p class={wait === "stopped" ? "programme-wait over" : "programme-wait"}>
+          {wait === "loading" ? loading : wait === "late" ? t.programmeLate : t.programmeStopped}
+        </p>
+      )}
       {blocked.value && (
         <button type="button" class="hear primary" onClick={() => hear(true)}>
           {t.tapToHear}
@@ -71,6 +84,50 @@ export function Programme({ stream, silent = false, sound = silent, label = t.pr
       {children}
     </div>
   );
+}
+
+type Wait = "loading" | "late" | "stopped" | null;
+
+/** Why there is no picture, or no newer one; null while there is nothing to say. */
+function useWait(video: { current: HTMLVideoElement | null }, stream: MediaStream | null, steady: boolean): Wait {
+  const wait = useSignal<Wait>("loading");
+  // Of the newest picture, over the sessions: one that replaces a broken one and shows nothing is no news.
+  const since = useRef(0);
+  useEffect(() => {
+    if (!stream) {
+      since.current = performance.now();
+      wait.value = "loading";
+      return undefined;
+    }
+    let seen = false;
+    let frames = -1;
+    const look = () => {
+      const shown = video.current?.getVideoPlaybackQuality().totalVideoFrames ?? 0;
+      if (shown !== frames && frames >= 0) seen = true;
+      // A page that is put away may not decode, and has nobody to tell.
+      if ((shown !== frames && frames >= 0) || document.visibilityState === "hidden") since.current = performance.now();
+      frames = shown;
+      const idle = performance.now() - since.current;
+      if (seen) wait.value = steady && idle > STOPPED_MS ? "stopped" : null;
+      else wait.value = steady && idle > LATE_MS ? "late" : "loading";
+    };
+    look();
+    const timer = setInterval(look, LOOK_MS);
+    // The first picture takes the sentence away at once.
+    const first = () => {
+      frames = -1;
+      seen = true;
+      since.current = performance.now();
+      look();
+    };
+    const element = video.current;
+    element?.addEventListener("loadeddata", first);
+    return () => {
+      clearInterval(timer);
+      element?.removeEventListener("loadeddata", first);
+    };
+  }, [stream, steady]);
+  return wait.value;
 }
 
 /** The guest's own picture, as in a mirror. */

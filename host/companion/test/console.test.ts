@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { Console } from "../src/host/console";
+import { t } from "../src/i18n";
 import { awake, browser, FakeLink, seat, until } from "./stage";
 
 let link: FakeLink;
@@ -77,4 +78,15 @@ test("the console stays awake while a guest is on air or is spoken to, and no lo
   await until("it is kept awake", () => awake.now === 1);
   link.pending.value = { rev: 2, requests: [], at: 0 };
   await until("it may sleep", () => awake.now === 0);
+});
+
+test("a box that is forgotten forgets this console, and where it cannot be told the page says so", async () => {
+  await show.unpair();
+  assert.deepEqual(link.asked.at(-1), { method: "host.unpair", params: { user_id: "h1" } });
+  assert.deepEqual([show.link.value, localStorage.getItem("dais.host"), show.pairError.value], [null, null, null]);
+  localStorage.setItem("dais.host", JSON.stringify({ user_id: "h1", username: "host-h1", password: "p", box: "b" }));
+  show = new Console("", (credentials) => (link = new FakeLink(credentials)).asBoxLink);
+  link.lose();
+  await show.unpair();
+  assert.deepEqual([show.link.value, localStorage.getItem("dais.host"), show.pairError.value], [null, null, t.forgottenHere]);
 });

@@ -28,7 +28,7 @@ export function GuestPage({ show }: { show: GuestShow }) {
         <Below show={show} />
         <Attention show={show} />
       </div>
-      <ErrorBox message={show.error.value ?? show.media.value?.error.value ?? null} onDismiss={() => (show.error.value = null)} />
+      <ErrorBox message={show.error.value ?? show.media.value?.error.value ?? null} onDismiss={() => show.dismiss()} />
       {show.link.value?.state.value === "replaced" && <Replaced />}
       {show.invitation.value && !onShow && <Invitation show={show} />}
       {onShow ? <OnShow show={show} /> : waiting ? <Waiting show={show} voice /> : <Ask show={show} />}
@@ -211,8 +211,8 @@ export function Invitation({ show }: { show: GuestShow }) {
     );
   }
   return (
-    <section class="invitation" aria-label={t.invited} aria-live="assertive">
-      <p>{t.invited}</p>
+    <section class="invitation" aria-label={t.invited}>
+      <p role="alert">{t.invited}</p>
       <Countdown until={invitation.until} />
       <div class="actions">
         <button type="button" class="primary" disabled={show.busy.value} onClick={() => void show.answerInvitation(true, true)}>

@@ -213,6 +213,12 @@ export class GuestShow {
     });
   }
 
+  dismiss(): void {
+    this.error.value = null;
+    const media = this.media.peek();
+    if (media) media.error.value = null;
+  }
+
   /** Ends the counting of an invitation that was accepted a moment ago. */
   waitAMoment(): void {
     this.countIn.value = null;

@@ -3,6 +3,7 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { t } from "../i18n";
 import { Field } from "../ui/common";
+import { Confirm } from "../ui/confirm";
 import { LevelBar } from "../ui/level";
 import type { Console } from "./console";
 
@@ -36,6 +37,7 @@ export function RoomSettings({ show }: { show: Console }) {
   const room = show.room.value;
   const title = useSignal("");
   const touched = useSignal(false);
+  const leaving = useSignal(false);
   useSignalEffect(() => {
     const current = show.room.value?.title ?? "";
     if (!touched.peek()) title.value = current;
@@ -45,9 +47,16 @@ export function RoomSettings({ show }: { show: Console }) {
     <section class="card" aria-label={t.room}>
       <div class="card-head">
         <h2>{t.room}</h2>
-        <button type="button" class="quiet" onClick={() => show.unpair()}>
+        <button type="button" class="quiet" aria-haspopup="dialog" onClick={() => (leaving.value = true)}>
           {t.unpair}
         </button>
+        <Confirm
+          title={leaving.value ? t.forgetTitle : null}
+          lead={t.forgetLead}
+          act={t.unpair}
+          onKeep={() => (leaving.value = false)}
+          onAct={() => void show.unpair()}
+        />
       </div>
       <form
         class="title-form"

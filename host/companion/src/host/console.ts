@@ -105,7 +105,20 @@ export class Console {
     }
   }
 
-  unpair(): void {
+  /** By hand: the credential ends too, so that nobody can use what a browser may still keep of it. */
+  async unpair(): Promise<void> {
+    const link = this.link.peek();
+    if (!link) return;
+    this.undos.flush();
+    const told = await link.call("host.unpair", { user_id: link.credentials.user_id }).then(
+      () => true,
+      () => false,
+    );
+    this.#forget();
+    this.pairError.value = told ? null : t.forgottenHere;
+  }
+
+  #forget(): void {
     this.undos.flush();
     hostCredentials.forget();
     this.look.peek()?.media.end();
@@ -229,7 +242,7 @@ export class Console {
     const link = this.link.value;
     if (!link) return;
     if (link.state.value === "refused") {
-      this.unpair();
+      this.#forget();
       this.pairError.value = t.unpaired;
     } else if (link.state.value === "replaced") {
       const media = this.media.peek();

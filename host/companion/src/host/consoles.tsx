@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { t } from "../i18n";
 import type { PairedHost } from "../protocol";
+import { Confirm } from "../ui/confirm";
 import type { Console } from "./console";
 
 /** Nothing tells a console that another one was paired: while the list is open, it is asked for. */
@@ -59,35 +60,13 @@ export function Consoles({ show }: { show: Console }) {
             )}
           </div>
         ))}
-      <Confirm host={leaving.value} onKeep={() => (leaving.value = null)} onUnpair={(host) => void unpair(host)} />
+      <Confirm
+        title={leaving.value && t.unpairTitle(leaving.value.name)}
+        lead={t.unpairLead}
+        act={t.unpairOther}
+        onKeep={() => (leaving.value = null)}
+        onAct={() => leaving.value && void unpair(leaving.value)}
+      />
     </details>
-  );
-}
-
-/** Asked for once more: whoever is sent away in a slip of the thumb must be paired anew, and may be far away. */
-function Confirm(props: { host: PairedHost | null; onKeep: () => void; onUnpair: (host: PairedHost) => void }) {
-  const { host, onKeep, onUnpair } = props;
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    if (host) dialog.current?.showModal();
-    else dialog.current?.close();
-  }, [host]);
-  return (
-    <dialog ref={dialog} aria-label={host ? t.unpairTitle(host.name) : ""} onClose={onKeep}>
-      {host && (
-        <>
-          <h2>{t.unpairTitle(host.name)}</h2>
-          <p>{t.unpairLead}</p>
-          <div class="actions">
-            <button type="button" onClick={onKeep}>
-              {t.keep}
-            </button>
-            <button type="button" class="danger" onClick={() => onUnpair(host)}>
-              {t.unpairOther}
-            </button>
-          </div>
-        </>
-      )}
-    </dialog>
   );
 }

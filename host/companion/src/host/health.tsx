@@ -10,7 +10,7 @@ export function Alarms({ show }: { show: Console }) {
   if (alarms.length === 0) return null;
   return (
     <section class="banner" aria-label={t.alarms}>
-      <ul class="alarms">
+      <ul class="alarms" role="list">
         {alarms.map((a) => (
           <li key={a.what}>
             <strong>{alarmName(a)}:</strong> {t.alarmAdvice[a.what] ?? a.advice}

@@ -1,4 +1,4 @@
-// The link that brings guests here, and its picture for their phones.
+// The links that bring guests and the audience here, and their pictures for phones.
 
 import { useSignal } from "@preact/signals";
 import qrcode from "qrcode-generator";
@@ -8,24 +8,13 @@ import type { Console } from "./console";
 
 export function Invite({ show }: { show: Console }) {
   const url = useSignal<string | null>(null);
-  const copied = useSignal(false);
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     if (url.value && !dialog.current?.open) dialog.current?.showModal();
   }, [url.value]);
   const create = async () => {
-    copied.value = false;
     const answer = await show.ask("invite.create", {});
     if (answer) url.value = answer.url;
-  };
-  const copy = async (text: string) => {
-    try {
-      await navigator.clipboard.writeText(text);
-      copied.value = true;
-    } catch {
-      // No clipboard without a secure context: the field is selected, and a long press or Ctrl+C copies it.
-      dialog.current?.querySelector("input")?.select();
-    }
   };
   return (
     <>
@@ -37,25 +26,17 @@ export function Invite({ show }: { show: Console }) {
           <>
             <h2>{t.inviteTitle}</h2>
             <p class="hint">{t.inviteLead}</p>
-            <Qr text={url.value} />
-            <label class="field">
-              <span>{t.inviteLink}</span>
-              <input readOnly value={url.value} onFocus={(e) => e.currentTarget.select()} />
-            </label>
+            <Link label={t.inviteLink} url={url.value} />
+            <details>
+              <summary>{t.audienceLead}</summary>
+              <Link label={t.audienceLink} url={url.value.replace("/join?", "/watch?")} />
+            </details>
             <p class="hint">
               <a href="/ca" target="_blank" rel="noreferrer">
                 {t.trustFirst}
               </a>
             </p>
             <div class="actions">
-              <button type="button" class="primary" onClick={() => void copy(url.value ?? "")}>
-                {copied.value ? t.copied : t.copy}
-              </button>
-              {"share" in navigator && (
-                <button type="button" onClick={() => void navigator.share({ url: url.value ?? "" }).catch(() => undefined)}>
-                  {t.share}
-                </button>
-              )}
               <button type="button" onClick={() => dialog.current?.close()}>
                 {t.close}
               </button>
@@ -64,6 +45,39 @@ export function Invite({ show }: { show: Console }) {
         )}
       </dialog>
     </>
+  );
+}
+
+function Link({ label, url }: { label: string; url: string }) {
+  const copied = useSignal(false);
+  const field = useRef<HTMLInputElement>(null);
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(url);
+      copied.value = true;
+    } catch {
+      // No clipboard without a secure context: the field is selected, and a long press or Ctrl+C copies it.
+      field.current?.select();
+    }
+  };
+  return (
+    <section class="link" aria-label={label}>
+      <Qr text={url} />
+      <label class="field">
+        <span>{label}</span>
+        <input ref={field} readOnly value={url} onFocus={(e) => e.currentTarget.select()} />
+      </label>
+      <div class="actions">
+        <button type="button" class="primary" onClick={() => void copy()}>
+          {copied.value ? t.copied : t.copy}
+        </button>
+        {"share" in navigator && (
+          <button type="button" onClick={() => void navigator.share({ url }).catch(() => undefined)}>
+            {t.share}
+          </button>
+        )}
+      </div>
+    </section>
   );
 }
 

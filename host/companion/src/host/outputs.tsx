@@ -74,7 +74,7 @@ export function Outputs({ show }: { show: Console }) {
       {adding.value && <AddOutput show={show} onDone={() => (adding.value = false)} />}
       {outputs.length === 0 && !adding.value && <p class="empty">{t.noOutputs}</p>}
       {outputs.length > 0 && (
-        <ul class="rows" aria-label={t.outputs}>
+        <ul class="rows" role="list" aria-label={t.outputs}>
           {outputs.map((o) => (
             <OutputRow key={o.output_id} show={show} output={o} />
           ))}

@@ -32,7 +32,7 @@ export function Requests({ show }: { show: Console }) {
       {!accepting && <p class="warn">{t.requestsClosed}</p>}
       {requests.length === 0 && accepting && <p class="empty">{t.noRequests}</p>}
       {requests.length > 0 && (
-        <ul class="rows" aria-label={t.requests}>
+        <ul class="rows" role="list" aria-label={t.requests}>
           {requests.map((r) => (
             <Request key={r.request_id} show={show} request={r} until={(pending?.at ?? 0) + r.expires_in_ms} />
           ))}

@@ -25,7 +25,7 @@ export function Seats({ show }: { show: Console }) {
       {guests.length === 0 ? (
         <p class="empty">{t.nobodyOnAir}</p>
       ) : (
-        <ul class="rows" aria-label={t.seats}>
+        <ul class="rows" role="list" aria-label={t.seats}>
           {guests.map((g) => (
             <Seat key={g.user_id} show={show} guest={g} room={room} onDrag={(d) => (drag.value = d)} />
           ))}

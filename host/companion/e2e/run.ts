@@ -14,6 +14,9 @@ const STOP_MS = 20_000;
 /** For anything that a person would wait for; bounded, and generous because the machine may be busy. */
 export const PATIENCE_MS = Number(process.env.PATIENCE_MS ?? 30_000);
 
+/** Times are asserted, and not only printed: on a machine that does nothing else. */
+export const STRICT = process.env.STRICT === "1";
+
 export interface Ready {
   http: string;
   mqtt: string;
@@ -195,8 +198,15 @@ export async function visitor(
     const NativeSocket = window.WebSocket;
     window.WebSocket = class extends NativeSocket {
       constructor(url: string | URL, protocols?: string | string[]) {
-        super(url, protocols);
+        super("lost" in window ? new URL("/nowhere", url) : url, protocols);
         sockets.push(this);
+        // First of all who listen.
+        this.addEventListener("message", (e) => {
+          if ("dead" in this) e.stopImmediatePropagation();
+        });
+      }
+      override send(data: Parameters<WebSocket["send"]>[0]): void {
+        if (!("dead" in this)) super.send(data);
       }
     };
     // Whether the lights are on is what the tracks say, whatever the page believes.
@@ -256,6 +266,23 @@ export function bytesSent(page: Page, kind: "audio" | "video"): Promise<number> 
 export async function cut(page: Page): Promise<void> {
   await page.evaluate(() => {
     for (const socket of (window as unknown as { sockets: WebSocket[] }).sockets) socket.close();
+  });
+}
+
+/** Nothing connects the page with the broker any more, until `find`; its media may go on. */
+export async function lose(page: Page): Promise<void> {
+  await page.evaluate(() => Object.assign(window, { lost: true }));
+  await cut(page);
+}
+
+export async function find(page: Page): Promise<void> {
+  await page.evaluate(() => delete (window as { lost?: true }).lost);
+}
+
+/** What connects the page with the broker is dead and looks open, as after sleep or behind a network that went away. */
+export async function deaden(page: Page): Promise<void> {
+  await page.evaluate(() => {
+    for (const socket of (window as unknown as { sockets: WebSocket[] }).sockets) Object.assign(socket, { dead: true });
   });
 }
 

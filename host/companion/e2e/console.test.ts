@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
-import { ask, Box, browse, DESKTOP, lights, pair, PHONE, row, says, shot, until, visitor } from "./run";
+import { ask, Box, browse, DESKTOP, find, framesDecoded, lights, lose, pair, PHONE, row, says, shot, until, visitor } from "./run";
 
 let box: Box;
 let browser: Browser;
@@ -150,6 +150,86 @@ test("a lost phone is unpaired from another console, once that is confirmed", as
   assert.equal(await own.count(), 1);
   assert.equal(await own.getByRole("button").count(), 0);
   await first.getByText("Paired consoles").click();
+});
+
+test("a box is forgotten once that is confirmed, and then knows the console no more", async () => {
+  const leaving = await page();
+  await pairAs(leaving, "Borrowed phone");
+  const credential = await leaving.evaluate(() => localStorage.getItem("dais.host"));
+  await leaving.getByRole("button", { name: "Forget this box" }).click();
+  const question = leaving.getByRole("dialog", { name: "Forget this box?" });
+  await question.getByRole("button", { name: "Keep it" }).click();
+  await question.waitFor({ state: "hidden" });
+  await leaving.getByRole("button", { name: "Forget this box" }).click();
+  await question.getByRole("button", { name: "Forget this box" }).click();
+  await leaving.getByRole("textbox", { name: "Pairing code" }).waitFor();
+  assert.equal(await leaving.evaluate(() => localStorage.getItem("dais.host")), null);
+  // Whoever kept a copy of the credential has nothing in their hands.
+  await leaving.evaluate((kept) => localStorage.setItem("dais.host", kept!), credential);
+  await leaving.reload();
+  await leaving.getByText("The box does not know this console any more. Pair it again.").waitFor();
+});
+
+test("a request is seen in the header wherever the page is scrolled to, and leads to the requests", async () => {
+  const guest = await page();
+  await second.evaluate(() => scrollTo(0, document.body.scrollHeight));
+  const before = await second.evaluate(() => scrollY);
+  await ask(guest, box, "Esteban");
+  const chip = second.getByRole("link", { name: "1 asks" });
+  await chip.waitFor();
+  assert.ok(await chip.evaluate((e) => e.getBoundingClientRect().bottom <= innerHeight && e.getBoundingClientRect().top >= 0), "it is in sight");
+  await second.getByText("Esteban asks to join, with camera").waitFor({ state: "attached" });
+  await shot(second, "host-asking-phone");
+  assert.ok((await second.evaluate(() => scrollY)) >= before, "nothing was pushed away");
+  await chip.click();
+  await until("the request is in sight", () => row(second, "Esteban").evaluate((e) => e.getBoundingClientRect().top), (top) => top > 0 && top < PHONE.height);
+  await row(second, "Esteban").getByRole("button", { name: "Accept" }).click();
+  await says(guest, "You are on air");
+  await chip.waitFor({ state: "detached" });
+  // By parts of names, as people and programs look for them.
+  for (const name of ["Ban", "Disconnect", "Move", "Look", "Talk"]) assert.equal(await row(second, "Esteban").getByRole("button", { name }).count(), 1, name);
+  await leave(guest, "Esteban");
+});
+
+test("nothing is said of a box that cannot be reached", async () => {
+  const health = second.getByRole("region", { name: "Health of the box" });
+  await health.getByText("All is well").waitFor();
+  await lose(second);
+  await health.getByText("No word from the box").waitFor();
+  assert.equal(await health.getByText("All is well").count(), 0);
+  await find(second);
+  await health.getByText("All is well").waitFor();
+});
+
+test("a picture that stopped or never comes says so, and what may be in the way", async () => {
+  const console_ = await page(DESKTOP);
+  await pair(console_, box);
+  const loading = console_.getByText("The programme is on its way …");
+  await until("the preview plays", () => framesDecoded(console_), (n) => n > 5);
+  await loading.waitFor({ state: "detached" });
+  await console_.evaluate(() => {
+    for (const pc of (window as unknown as { peers: RTCPeerConnection[] }).peers) pc.close();
+  });
+  await console_.getByText("The picture has stopped").waitFor();
+  await console_.evaluate(() => dispatchEvent(new Event("online")));
+  await console_.getByText("The picture has stopped").waitFor({ state: "detached" });
+
+  const blocked = await page();
+  await blocked.addInitScript(() => {
+    // A network without UDP: no path is found.
+    const Native = window.RTCPeerConnection;
+    window.RTCPeerConnection = class extends Native {
+      constructor(configuration?: RTCConfiguration) {
+        super({ ...configuration, iceTransportPolicy: "relay" });
+      }
+    };
+  });
+  await blocked.goto(box.ready.invite_url.replace("/join", "/watch"));
+  await blocked.getByRole("textbox", { name: "Your name" }).fill("Uma");
+  await blocked.getByRole("button", { name: "Watch" }).click();
+  await blocked.getByText("The programme is on its way …").waitFor();
+  await blocked.getByText(/may block UDP/).waitFor();
+  await shot(blocked, "watch-blocked-phone");
 });
 
 test("consoles stay in step, and the second to answer is told who was first", async () => {

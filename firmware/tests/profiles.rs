@@ -163,6 +163,16 @@ fn every_board_is_whole_and_its_settings_pass_the_check() {
     }
 }
 
+/// The trial of an updated slot reads in the unit's status that the programme moves: a box that words it otherwise would go
+/// back to its old version after every update.
+#[test]
+fn the_trial_of_a_slot_waits_for_what_the_box_says() {
+    let said = include_str!("../src/told.rs");
+    let awaited = include_str!("../../board/image/root/usr/lib/dais/mark-good");
+    let words = "The programme is moving.";
+    assert!(said.contains(&format!("\"{words}\"")) && awaited.contains(&format!("\"{words}\"*")));
+}
+
 #[test]
 fn the_promised_boards_are_there() {
     let there: BTreeSet<String> = files()

@@ -66,6 +66,9 @@ struct Partitions {
 struct Service {
     start_s: u32,
     trial_s: u32,
+    /// What the board's encoders open besides the classes of devices that the unit names.
+    #[serde(default)]
+    devices: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -151,6 +154,13 @@ fn every_board_is_whole_and_its_settings_pass_the_check() {
             "service: a trial that ends before its first start may",
             profile.service.start_s >= 30 && profile.service.trial_s >= 120,
         );
+        // A rule of udev and a line of the unit are made of each: one file of /dev, no pattern.
+        let node = |device: &String| {
+            let name = device.strip_prefix("/dev/").unwrap_or_default();
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            !name.is_empty() && name.chars().all(plain)
+        };
+        right("service.devices", profile.service.devices.iter().all(node));
         // Hardware is chosen by trying: below it there is always software.
         let software = |rung: &Rung| ["x264enc", "openh264enc"].contains(&rung.element.as_str());
         right(
@@ -159,6 +169,28 @@ fn every_board_is_whole_and_its_settings_pass_the_check() {
         );
         if let Err(error) = Config::parse(&path, &profile.settings.text) {
             panic!("the settings of {}: {error}", path.display());
+        }
+    }
+}
+
+/// A vendor's element opens its driver's own device, which the unit refuses where the board does not name it.
+#[test]
+fn encoders_of_vendors_have_the_devices_that_they_open() {
+    let opened = [
+        ("mpph264enc", "/dev/mpp_service"),
+        ("vpuenc_h264", "/dev/mxc_hantro_vc8000e"),
+    ];
+    for path in files() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let profile: Profile = toml::from_str(&text).unwrap();
+        for (element, device) in opened {
+            let has = profile.encoders.ladder.iter().any(|r| r.element == element);
+            let named = profile.service.devices.iter().any(|d| d == device);
+            assert!(
+                !has || named,
+                "{}: {element} opens {device}",
+                path.display()
+            );
         }
     }
 }

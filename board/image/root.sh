@@ -8,17 +8,26 @@ in_root useradd --system --uid 800 --user-group --no-create-home --home-dir /var
 
 # Plugins are scanned once, here: at each start in the box that would take seconds, and under emulation 7 to 16.
 mkdir -p "$root/usr/lib/dais/boot"
-in_root env GST_REGISTRY=/usr/lib/dais/gstreamer-registry gst-inspect-1.0 >/dev/null 2>&1
+in_root env GST_REGISTRY=/usr/lib/dais/gstreamer-registry gst-inspect-1.0 >/dev/null 2>"$root/tmp/gst-inspect" || {
+  echo "image: GStreamer cannot list its plugins in the new root, so the box could not either: gst-inspect-1.0 said" >&2
+  cat "$root/tmp/gst-inspect" >&2
+  exit 1
+}
+rm -f "$root/tmp/gst-inspect"
 
 # The kernel lies in the slot, and is copied to the boot partition when the slot becomes the first choice.
 mv "$root"/boot/vmlinuz-* "$root/usr/lib/dais/boot/linux"
 mv "$root"/boot/initrd.img-* "$root/usr/lib/dais/boot/initrd"
+# The kernel's device trees, under a path without its version: boot.files of a profile name those that its board's loader wants.
+for trees in "$root"/usr/lib/linux-image-*; do
+  [ ! -d "$trees" ] || mv "$trees" "$root/usr/lib/dais/boot/dtb"
+done
 rm -rf "${root:?}"/boot/* "$root"/vmlinuz* "$root"/initrd.img*
 
 # What a read-only root needs to find: mount points, an empty machine id (a new one each start), and links to /run.
 mkdir -p "$root/data" "$root/etc/dais" "$root/usr/share/dais" "$root/etc/rauc" "$root/usr/lib/repart.d" \
   "$root/usr/lib/systemd/system.conf.d" "$root/usr/lib/systemd/journald.conf.d" "$root/usr/lib/systemd/resolved.conf.d" \
-  "$root/etc/systemd/system/daisd.service.d" "$root/etc/systemd/system/systemd-networkd-wait-online.service.d"
+  "$root/etc/systemd/system/daisd.service.d"
 : >"$root/etc/machine-id"
 echo dais >"$root/etc/hostname"
 printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"

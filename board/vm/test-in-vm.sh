@@ -15,7 +15,7 @@ say "devices: Linux $(uname -r), $(v4l2-ctl -d /dev/video0 --get-fmt-video | awk
 # The tone that is captured at the loop-back's other end, for as long as the machine runs. So low that no limiter has to look between
 # the samples: emulated, that alone would take most of a processor.
 gst-launch-1.0 -q audiotestsrc is-live=true wave=sine freq=440 volume=0.1 \
-  ! audio/x-raw,format=S16LE,rate=48000,channels=2 ! alsasink device=hw:Loopback,0 >tone.log 2>&1 &
+  ! audio/x-raw,format=S16LE,rate=48000,channels=2 ! alsasink device=hw:Loopback,1 >tone.log 2>&1 &
 tone=$!
 trap 'kill $tone' EXIT
 
@@ -23,12 +23,13 @@ say "stock GStreamer captures the camera and the microphone"
 timeout 60 gst-launch-1.0 -q -e matroskamux name=mux ! filesink location=devices.mkv \
   v4l2src device=/dev/video0 num-buffers=30 ! video/x-raw,width=320,height=180,framerate=10/1 \
   ! videoconvert ! x264enc tune=zerolatency speed-preset=ultrafast ! h264parse ! queue ! mux. \
-  alsasrc device=hw:Loopback,1 num-buffers=300 ! audio/x-raw,rate=48000,channels=2 ! audioconvert ! opusenc ! queue ! mux.
+  alsasrc device=hw:Loopback,0 num-buffers=300 ! audio/x-raw,rate=48000,channels=2 ! audioconvert ! opusenc ! queue ! mux.
 say "captured $(stat -c %s devices.mkv) bytes"
 
 [ -e daisd ] || exit 0
 
-# --- the box, by the unit that ships, hardened as it ships, on these devices ---
+# --- the box, by the unit that ships, hardened as it ships, on these devices, which it has to find by itself ---
+sed -i 's|v4l2:/dev/video0|auto|; s|alsa:hw:Loopback,1|auto|' dais.toml
 install_box
 trap 'told; kill $tone' EXIT
 . ./service.sh

@@ -174,13 +174,18 @@ fn list(title: &str, devices: &[Device]) {
     }
     for device in devices {
         println!(
-            "  {}{}",
+            "  {}{}{}",
             device.name,
             device
                 .setting
                 .as_ref()
                 .map(|s| format!("  (\"{s}\")"))
-                .unwrap_or_default()
+                .unwrap_or_default(),
+            if device.auto {
+                ", what \"auto\" takes"
+            } else {
+                ""
+            }
         );
         for control in &device.controls {
             println!("    {}", described(control));

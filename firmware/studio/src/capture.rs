@@ -8,13 +8,16 @@
 //! There is no videorate: the mix takes the newest frame, whatever the camera's rate. ALSA is read here and not by `alsasrc`, whose
 //! slaving jumps and which keeps overruns to itself; the slot's queue corrects the drift.
 //!
-//! A device is looked up by its identity each time it is opened, and opened again as soon as udev says that one was plugged in.
+//! A device is looked up by its identity each time it is opened, and opened again as soon as udev says that one was plugged in. Which
+//! one `auto` takes, and when a camera does without dmabuf: [`taken`].
 //! A capture card is asked all the time whether a signal comes in. While there is none the host's tile is a slate that says why.
 
 mod branch;
 mod edid;
 mod hotplug;
 mod identity;
+#[cfg(test)]
+mod machine;
 mod microphone;
 mod mixer;
 pub mod monitor;
@@ -22,10 +25,12 @@ mod pcm;
 mod pipeline;
 pub(crate) mod screen;
 mod signal;
+mod spec;
+mod taken;
 mod trouble;
 mod v4l2;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -42,57 +47,10 @@ pub use identity::{Device, Places};
 pub use mixer::Control;
 pub(crate) use mixer::controls;
 pub use signal::Signal;
+use spec::What;
+pub use spec::{AudioSpec, VideoSpec};
+use taken::{Found, Place, Taken};
 use trouble::Trouble;
-
-/// Where the host's picture comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum VideoSpec {
-    Test,
-    V4l2(Device),
-    File(PathBuf),
-}
-
-/// Where the host's sound comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AudioSpec {
-    Test,
-    Alsa(Device),
-    File(PathBuf),
-    None,
-}
-
-impl VideoSpec {
-    pub fn parse(spec: &str) -> Result<VideoSpec, StudioError> {
-        let known = match spec.split_once(':') {
-            None if spec == "test" => Some(VideoSpec::Test),
-            Some(("v4l2", device)) => Device::camera(device).map(VideoSpec::V4l2),
-            Some(("file", path)) if !path.is_empty() => Some(VideoSpec::File(path.into())),
-            _ => None,
-        };
-        known.ok_or_else(|| StudioError::Config {
-            key: "capture.video",
-            what: format!("\"{spec}\" is none of \"test\", \"v4l2:DEVICE\", \"file:PATH\""),
-        })
-    }
-}
-
-impl AudioSpec {
-    pub fn parse(spec: &str) -> Result<AudioSpec, StudioError> {
-        let known = match spec.split_once(':') {
-            None if spec == "test" => Some(AudioSpec::Test),
-            None if spec == "none" => Some(AudioSpec::None),
-            Some(("alsa", device)) => Device::sound(device).map(AudioSpec::Alsa),
-            Some(("file", path)) if !path.is_empty() => Some(AudioSpec::File(path.into())),
-            _ => None,
-        };
-        known.ok_or_else(|| StudioError::Config {
-            key: "capture.audio",
-            what: format!(
-                "\"{spec}\" is none of \"test\", \"alsa:DEVICE\", \"file:PATH\", \"none\""
-            ),
-        })
-    }
-}
 
 /// A capture that gave nothing for so long is dead. A camera may take its time until the first frame.
 const STALLED: Duration = Duration::from_secs(2);
@@ -100,47 +58,6 @@ const FIRST: Duration = Duration::from_secs(5);
 /// Between two tries: the first soon, since a plug is often only pushed in again.
 const BACK_OFF: [u64; 5] = [300, 1000, 2000, 5000, 10_000];
 const LOOK: Duration = Duration::from_millis(100);
-
-/// What one capture pipeline makes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum What {
-    Picture(VideoSpec),
-    Sound(AudioSpec),
-    /// Both from one file, so that they stay together.
-    Both(PathBuf),
-}
-
-impl What {
-    fn noun(&self) -> &'static str {
-        match self {
-            What::Sound(_) => "the host's sound",
-            What::Picture(_) | What::Both(_) => "the host's picture",
-        }
-    }
-
-    fn trouble(&self) -> (&'static str, String) {
-        match self {
-            What::Picture(VideoSpec::V4l2(device)) => (
-                Signal::NoCamera.trouble(),
-                format!("Check the camera and its cable: {device}. It is tried again."),
-            ),
-            What::Sound(AudioSpec::Alsa(device)) => (
-                "the host's microphone gives no sound",
-                format!("Check the microphone and its cable: {device}. It is tried again."),
-            ),
-            What::Picture(VideoSpec::File(path))
-            | What::Sound(AudioSpec::File(path))
-            | What::Both(path) => (
-                "the host's file can't be played",
-                format!("Check the file {}. It is tried again.", path.display()),
-            ),
-            What::Picture(VideoSpec::Test) | What::Sound(AudioSpec::Test | AudioSpec::None) => (
-                "the test source stands still",
-                "This machine may be overloaded. It is tried again.".into(),
-            ),
-        }
-    }
-}
 
 /// Starts the threads that keep the host's capture alive until `stop`.
 pub(crate) fn start(
@@ -158,10 +75,12 @@ pub(crate) fn start(
         _ => vec![What::Picture(video), What::Sound(audio)],
     };
     let host = shared.slots.add(Source::Host);
+    let camera = Place::default();
     captures
         .into_iter()
         .map(|what| {
             let (shared, host, stop) = (shared.clone(), host.clone(), stop.clone());
+            let taken = Taken::new(&camera);
             let name = if matches!(what, What::Sound(_)) {
                 "microphone"
             } else {
@@ -169,7 +88,7 @@ pub(crate) fn start(
             };
             std::thread::Builder::new()
                 .name(name.into())
-                .spawn(move || keep(&shared, &host, &what, &stop))
+                .spawn(move || keep(&shared, &host, &what, taken, &stop))
                 .map_err(StudioError::Thread)
         })
         .collect()
@@ -182,6 +101,8 @@ enum End {
     Over,
     /// The camera sends another format: from the beginning.
     Changed,
+    /// Another sound card is `auto`'s now.
+    Another,
     /// The capture card is well, and no usable signal comes in.
     Lost(Signal),
     Broken(String),
@@ -190,10 +111,10 @@ enum End {
 const CHANGED: &str = "New format";
 
 /// Runs a capture, and runs it again.
-fn keep(shared: &Shared, host: &Arc<Slot>, what: &What, stop: &AtomicBool) {
+fn keep(shared: &Shared, host: &Arc<Slot>, what: &What, mut taken: Taken, stop: &AtomicBool) {
     let plugs = match what {
-        What::Picture(VideoSpec::V4l2(_)) => Plugs::listen("video4linux"),
-        What::Sound(AudioSpec::Alsa(_)) => Plugs::listen("sound"),
+        What::Sound(AudioSpec::Alsa(_) | AudioSpec::Auto) => Plugs::listen("sound"),
+        _ if what.is_camera() => Plugs::listen("video4linux"),
         _ => Plugs::none(),
     };
     let mut failures = 0;
@@ -215,36 +136,56 @@ fn keep(shared: &Shared, host: &Arc<Slot>, what: &What, stop: &AtomicBool) {
     };
     // Of a card's input only: a test picture has no signal.
     let told = |signal: Signal| {
-        if matches!(what, What::Picture(VideoSpec::V4l2(_))) {
+        if what.is_camera() {
             shared.counters.tell_signal(signal);
         }
     };
     while !stop.load(Ordering::Relaxed) {
-        let mut came = false;
+        let found = taken.open(what).transpose();
+        let device = found.as_ref().ok().and_then(Option::as_ref);
+        let mmap = device.is_some_and(|found| what.is_camera() && taken.without_dmabuf(found));
+        let (mut came, mut looked) = (false, Instant::now());
         let mut alive = || {
             came = true;
+            taken.works();
             told(Signal::Ok);
             trouble.over();
             if let Some(since) = away.take() {
                 let ms = since.elapsed().as_millis() as u64;
                 tracing::info!(away_ms = ms, "{} is back", what.noun());
             }
+            if !matches!(what, What::Sound(AudioSpec::Auto)) || looked.elapsed() < signal::EVERY {
+                return true;
+            }
+            looked = Instant::now();
+            if plugs.came() {
+                taken.plugged();
+            }
+            !taken.has_another()
         };
-        let end = run(shared, host, what, failures, stop, &mut alive);
+        let end = match &found {
+            Ok(found) => run(shared, host, what, found.as_ref(), mmap, stop, &mut alive),
+            Err(why) => End::Broken(why.clone()),
+        };
         if came {
             failures = 0;
         }
         if !matches!(end, End::Over) {
             away.get_or_insert_with(Instant::now);
         }
-        match end {
+        let plugged = match end {
             End::Stopped => return,
-            End::Over if came => {}
+            End::Over if came => false,
             End::Over => wait_again(&mut failures, stop, &plugs),
             End::Changed => {
                 tracing::info!("the camera sends another format");
                 add(&shared.counters.camera_reopened, 1);
                 blank(CHANGED);
+                false
+            }
+            End::Another => {
+                add(&shared.counters.microphone_reopened, 1);
+                false
             }
             End::Lost(signal) => {
                 if came {
@@ -253,9 +194,13 @@ fn keep(shared: &Shared, host: &Arc<Slot>, what: &What, stop: &AtomicBool) {
                 blank(signal.words());
                 told(signal);
                 trouble.is(signal.trouble(), || signal.advice().into());
-                wait(signal::EVERY, stop, &plugs);
+                wait(signal::EVERY, stop, &plugs)
             }
             End::Broken(why) => {
+                let why = match device {
+                    Some(device) if what.is_auto() => format!("{device}: {why}"),
+                    _ => why,
+                };
                 tracing::warn!(why, "{what_is_wrong}");
                 let counter = match what {
                     What::Sound(_) => &shared.counters.microphone_reopened,
@@ -265,8 +210,14 @@ fn keep(shared: &Shared, host: &Arc<Slot>, what: &What, stop: &AtomicBool) {
                 blank(Signal::NoCamera.words());
                 told(Signal::NoCamera);
                 trouble.is(what_is_wrong, || format!("{advice} ({why})"));
-                wait_again(&mut failures, stop, &plugs);
+                if let Some(device) = device {
+                    taken.failed(device, mmap || !what.is_camera());
+                }
+                wait_again(&mut failures, stop, &plugs)
             }
+        };
+        if plugged {
+            taken.plugged();
         }
     }
 }
@@ -301,14 +252,16 @@ fn keep_open(
     }
 }
 
-/// Waits ever longer, but not past a device that was plugged in.
-fn wait_again(failures: &mut usize, stop: &AtomicBool, plugs: &Plugs) {
+/// Waits ever longer, but not past a device that was plugged in: then true.
+fn wait_again(failures: &mut usize, stop: &AtomicBool, plugs: &Plugs) -> bool {
     let back_off = Duration::from_millis(BACK_OFF[(*failures).min(BACK_OFF.len() - 1)]);
     *failures += 1;
-    if wait(back_off, stop, plugs) {
+    let plugged = wait(back_off, stop, plugs);
+    if plugged {
         // It may need a moment until it opens: the short waits again.
         *failures = 0;
     }
+    plugged
 }
 
 /// Returns early, and true, when a device was plugged in.
@@ -323,52 +276,38 @@ fn wait(long: Duration, stop: &AtomicBool, plugs: &Plugs) -> bool {
     false
 }
 
-/// One run of a capture, from opening the device to whatever ends it.
+/// One run of a capture, from opening the device, where it has one, to whatever ends it. `alive`: see [`watch`].
 fn run(
     shared: &Shared,
     host: &Arc<Slot>,
     what: &What,
-    failures: usize,
+    device: Option<&Found>,
+    mmap: bool,
     stop: &AtomicBool,
-    alive: &mut dyn FnMut(),
+    alive: &mut dyn FnMut() -> bool,
 ) -> End {
-    let mut found = None;
-    match what {
-        What::Sound(AudioSpec::Alsa(device)) => {
-            return match Places::default().pcm(device) {
-                Ok(name) => microphone::run(shared, host, &name, stop, alive),
-                Err(why) => End::Broken(why),
-            };
-        }
-        What::Picture(VideoSpec::V4l2(device)) => {
-            let opened = Places::default().camera(device).and_then(|node| {
-                let card = signal::Watch::open(&node)
-                    .map_err(|error| format!("{} can't be opened: {error}", node.display()))?;
-                Ok((node, card))
-            });
-            match opened {
-                Ok((node, card)) => {
-                    let signal = card.prepare();
-                    if signal != Signal::Ok {
-                        return End::Lost(signal);
-                    }
-                    found = Some((node, card));
-                }
-                Err(why) => return End::Broken(why),
-            }
-        }
-        _ => {}
+    let node = device.map(|found| found.node.as_str());
+    let mut card = None;
+    if let (What::Sound(_), Some(node)) = (what, node) {
+        return microphone::run(shared, host, node, stop, alive);
     }
-    let node = found.as_ref().map(|(node, _)| node.as_path());
-    let card = found.as_ref().map(|(_, card)| card);
-    // Some drivers export dmabuf and then fail at it.
-    let mmap = failures % 2 == 1;
+    if let Some(node) = node {
+        let opened = match signal::Watch::open(Path::new(node)) {
+            Ok(opened) => card.insert(opened),
+            Err(error) => return End::Broken(format!("{node} can't be opened: {error}")),
+        };
+        let signal = opened.prepare();
+        if signal != Signal::Ok {
+            return End::Lost(signal);
+        }
+    }
     match pipeline::build(shared, host, what, node, mmap) {
         Ok(pipeline) => {
-            if let Some(node) = node {
-                tracing::info!(node = %node.display(), mmap, "the camera is open");
+            if let Some(found) = device {
+                let (node, name) = (&found.node, &found.name);
+                tracing::info!(node, name, mmap, "the camera is open");
             }
-            let end = watch(&pipeline, host, what, card, stop, alive);
+            let end = watch(&pipeline, host, what, card.as_ref(), stop, alive);
             let _ = pipeline.set_state(gst::State::Null);
             end
         }
@@ -376,14 +315,14 @@ fn run(
     }
 }
 
-/// Watches a running capture; `alive` is called each time something came.
+/// Watches a running capture; `alive` is called each time something came, and says whether it goes on.
 fn watch(
     pipeline: &gst::Pipeline,
     host: &Slot,
     what: &What,
     card: Option<&signal::Watch>,
     stop: &AtomicBool,
-    alive: &mut dyn FnMut(),
+    alive: &mut dyn FnMut() -> bool,
 ) -> End {
     let Some(bus) = pipeline.bus() else {
         return End::Broken("it has no bus".into());
@@ -404,7 +343,7 @@ fn watch(
             match message.view() {
                 gst::MessageView::Error(error) => return End::Broken(error.error().to_string()),
                 gst::MessageView::Eos(_) => return End::Over,
-                gst::MessageView::AsyncDone(_) if is_file(what) && !looping => {
+                gst::MessageView::AsyncDone(_) if what.is_file() && !looping => {
                     // Segment seeks make the loop seamless: at the end the demuxer goes on from the beginning.
                     looping = true;
                     let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::SEGMENT;
@@ -434,16 +373,11 @@ fn watch(
         let now = came();
         if now != seen {
             (seen, since, first) = (now, Instant::now(), false);
-            alive();
+            if !alive() {
+                return End::Another;
+            }
         } else if since.elapsed() > if first { FIRST } else { STALLED } {
             return End::Broken(format!("nothing came for {} s", since.elapsed().as_secs()));
         }
     }
-}
-
-fn is_file(what: &What) -> bool {
-    matches!(
-        what,
-        What::Both(_) | What::Picture(VideoSpec::File(_)) | What::Sound(AudioSpec::File(_))
-    )
 }

@@ -26,9 +26,9 @@ pub struct StudioConfig {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CaptureConfig {
-    /// `test`, `v4l2:DEVICE` or `file:PATH`. What a DEVICE is: `capture/identity.rs`.
+    /// `auto`, `test`, `v4l2:DEVICE` or `file:PATH`. What a DEVICE is: `capture/identity.rs`.
     pub video: String,
-    /// `test`, `alsa:DEVICE`, `file:PATH` or `none`.
+    /// `auto`, `test`, `alsa:DEVICE`, `file:PATH` or `none`.
     pub audio: String,
     /// What the card's own gain is set to, as near as the card can; left alone if `None`.
     pub audio_gain_db: Option<f32>,

@@ -67,6 +67,9 @@ pub struct Device {
     pub name: String,
     /// As `[capture]` names it, where it can be told.
     pub setting: Option<String>,
+    /// The one that `[capture]` takes by "auto".
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub auto: bool,
     /// A sound card's controls for capture; the box uses the first, or `[capture] audio_control`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub controls: Vec<Control>,
@@ -101,11 +104,12 @@ impl Report {
 pub fn probe(config: &StudioConfig) -> Result<Report, StudioError> {
     gst::init()?;
     let rungs = crate::encoder::rungs(&config.programme);
+    let [camera, microphone] = Places::default().auto();
     let (here, absent): (Vec<_>, Vec<_>) = rungs.into_iter().partition(|rung| rung.exists());
     Ok(Report {
         gstreamer: gst::version_string().to_string(),
-        cameras: devices("Video/Source", "device.path", "v4l2"),
-        microphones: devices("Audio/Source", "alsa.device", "alsa"),
+        cameras: devices("Video/Source", "device.path", "v4l2", camera),
+        microphones: devices("Audio/Source", "alsa.device", "alsa", microphone),
         shape: VideoShape::of_programme(config),
         encoders: here
             .iter()
@@ -167,7 +171,8 @@ fn lacking(element: &str) -> Missing {
     }
 }
 
-fn devices(class: &str, property: &str, kind: &str) -> Vec<Device> {
+/// `auto`: the setting of the one that "auto" takes.
+fn devices(class: &str, property: &str, kind: &str, auto: Option<String>) -> Vec<Device> {
     let monitor = gst::DeviceMonitor::new();
     monitor.add_filter(Some(class), None);
     if monitor.start().is_err() {
@@ -192,10 +197,15 @@ fn devices(class: &str, property: &str, kind: &str) -> Vec<Device> {
     };
     found
         .iter()
-        .map(|device| Device {
-            name: device.display_name().to_string(),
-            setting: setting(device),
-            controls: card(device).map_or_else(Vec::new, |card| controls(card).unwrap_or_default()),
+        .map(|device| {
+            let setting = setting(device);
+            Device {
+                name: device.display_name().to_string(),
+                auto: auto.is_some() && setting == auto,
+                setting,
+                controls: card(device)
+                    .map_or_else(Vec::new, |card| controls(card).unwrap_or_default()),
+            }
         })
         .collect()
 }

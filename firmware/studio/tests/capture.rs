@@ -111,6 +111,15 @@ async fn a_webcams_colours_are_seen_as_they_are() {
 }
 
 #[test]
+fn the_box_may_choose_camera_and_microphone_itself() {
+    let mut c = config();
+    (c.capture.video, c.capture.audio) = ("auto".into(), "auto".into());
+    c.check().unwrap();
+    c.capture.video = "auto:".into();
+    assert!(c.check().is_err());
+}
+
+#[test]
 fn a_setting_that_cannot_be_is_named() {
     let refused = |change: &dyn Fn(&mut StudioConfig)| {
         let mut c = config();

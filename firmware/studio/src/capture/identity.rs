@@ -10,10 +10,14 @@
 //! | `v4l2:name:N`, `alsa:name:N` | the device that calls itself so |
 //! | `alsa:id:I` | the card with that ALSA id (`/proc/asound/cards`, in brackets) |
 //!
-//! `,D` behind the ALSA ones is the PCM of the card, 0 if left out.
+//! `,D` behind the ALSA ones is the PCM of the card, 0 if left out. Which one `auto` means: [`super::taken`].
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use super::taken::{self, Found, Rank};
+use super::v4l2;
 
 /// A device as a setting names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,10 +84,12 @@ impl std::fmt::Display for Device {
 
 /// Where devices are looked up.
 pub struct Places {
-    sys: PathBuf,
-    dev: PathBuf,
+    pub(super) sys: PathBuf,
+    pub(super) dev: PathBuf,
     /// What ALSA calls a card, which sysfs does not say.
-    card_name: fn(u32) -> Option<String>,
+    pub(super) card_name: fn(u32) -> Option<String>,
+    /// Whether a node captures pictures, and if so, by HDMI or SDI.
+    pub(super) captures: fn(&Path) -> Option<bool>,
 }
 
 impl Default for Places {
@@ -96,6 +102,7 @@ impl Default for Places {
                     .get_name()
                     .ok()
             },
+            captures: v4l2::captures,
         }
     }
 }
@@ -176,6 +183,100 @@ impl Places {
         }
     }
 
+    /// What is known of the node of a camera.
+    pub(super) fn found(&self, node: &Path) -> Found {
+        let real = fs::canonicalize(node).unwrap_or_else(|_| node.into());
+        let number = number(&real, "video").unwrap_or(u32::MAX);
+        let mut entries = self.entries("video4linux", "video").into_iter();
+        match entries.find(|entry| entry.number == number) {
+            Some(entry) => self.camera_found(&entry, node, Rank::Other),
+            // One that the kernel does not list stays what it is.
+            None => Found {
+                node: node.display().to_string(),
+                name: String::new(),
+                hangs_at: node.into(),
+                instance: 0,
+                rank: Rank::Other,
+            },
+        }
+    }
+
+    fn camera_found(&self, entry: &Entry, node: &Path, rank: Rank) -> Found {
+        Found {
+            node: node.display().to_string(),
+            name: read(&entry.folder.join("name")).unwrap_or_default(),
+            hangs_at: entry.hangs_at.clone(),
+            instance: instance(&entry.folder).unwrap_or(0),
+            rank,
+        }
+    }
+
+    /// Whether a camera was there all the time since it was found.
+    pub(super) fn is_there(&self, found: &Found) -> bool {
+        let Some(node) = Path::new(&found.node).file_name() else {
+            return false;
+        };
+        instance(&self.sys.join("class/video4linux").join(node)) == Some(found.instance)
+    }
+
+    /// All that could be the host's camera.
+    pub(super) fn cameras(&self) -> Vec<Found> {
+        let entries = self.entries("video4linux", "video");
+        let camera = |entry: &Entry| {
+            let node = self.dev.join(format!("video{}", entry.number));
+            let rank = match (self.captures)(&node)? {
+                _ if self.usb(&entry.hangs_at).is_some() => Rank::Plugged,
+                true => Rank::Input,
+                false => Rank::Other,
+            };
+            Some(self.camera_found(entry, &node, rank))
+        };
+        entries.iter().filter_map(camera).collect()
+    }
+
+    /// All cards that could be the host's microphone, each with its first PCM that captures. `camera`: where that one hangs.
+    pub(super) fn microphones(&self, camera: Option<&Path>) -> Vec<Found> {
+        let camera = camera.and_then(|at| self.usb(at));
+        let card = |entry: &Entry| {
+            let pcms = fs::read_dir(&entry.folder).ok()?.flatten();
+            let captures = |pcm: fs::DirEntry| {
+                let name = pcm.file_name();
+                let name = name.to_str()?.strip_suffix('c')?;
+                number(Path::new(name), &format!("pcmC{}D", entry.number))
+            };
+            let pcm = pcms.filter_map(captures).min()?;
+            let usb = self.usb(&entry.hangs_at);
+            Some(Found {
+                node: format!("hw:{},{pcm}", entry.number),
+                name: (self.card_name)(entry.number).unwrap_or_default(),
+                hangs_at: entry.hangs_at.clone(),
+                instance: instance(&entry.folder).unwrap_or(0),
+                rank: match usb {
+                    Some(_) if usb == camera => Rank::Own,
+                    Some(_) => Rank::Plugged,
+                    None => Rank::Other,
+                },
+            })
+        };
+        let entries = self.entries("sound", "card");
+        entries.iter().filter_map(card).collect()
+    }
+
+    /// What "auto" takes now of cameras and of sound cards, as settings that keep to these.
+    pub(crate) fn auto(&self) -> [Option<String>; 2] {
+        let named = |found: Option<&Found>, kind: &str| {
+            let setting = format!("{kind}:{}", found?.node);
+            Some(self.lasting(&setting).unwrap_or(setting))
+        };
+        let cameras = self.cameras();
+        let camera = taken::first(&cameras);
+        let microphones = self.microphones(camera.map(|camera| camera.hangs_at.as_path()));
+        [
+            named(camera, "v4l2"),
+            named(taken::first(&microphones), "alsa"),
+        ]
+    }
+
     /// The setting that keeps to the same device, for one by number (`v4l2:/dev/video0`, `alsa:hw:1`); `None` if there is none.
     pub fn lasting(&self, setting: &str) -> Option<String> {
         if let Some(node) = setting.strip_prefix("v4l2:") {
@@ -217,12 +318,22 @@ impl Places {
 
     /// The serial number of the USB device that this one is part of.
     fn serial(&self, entry: &Entry) -> Option<String> {
-        let root = fs::canonicalize(&self.sys).ok()?;
-        entry
-            .hangs_at
-            .ancestors()
-            .take_while(|folder| **folder != root)
+        self.above(&entry.hangs_at)?
             .find_map(|folder| read(&folder.join("serial")))
+    }
+
+    /// The USB device that something is part of.
+    fn usb(&self, hangs_at: &Path) -> Option<PathBuf> {
+        self.above(hangs_at)?
+            .find(|folder| folder.join("idVendor").exists())
+            .map(Path::to_owned)
+    }
+
+    /// A device's folder and all that it is part of.
+    fn above<'a>(&self, hangs_at: &'a Path) -> Option<impl Iterator<Item = &'a Path> + use<'a>> {
+        let root = fs::canonicalize(&self.sys).ok()?;
+        let within = move |folder: &&Path| **folder != root;
+        Some(hangs_at.ancestors().take_while(within))
     }
 }
 
@@ -233,6 +344,11 @@ fn number(path: &Path, prefix: &str) -> Option<u32> {
         .strip_prefix(prefix)?
         .parse()
         .ok()
+}
+
+/// The kernel makes the folder of a device anew, with another number, each time it is plugged in.
+fn instance(folder: &Path) -> Option<u64> {
+    fs::metadata(folder).ok().map(|folder| folder.ino())
 }
 
 fn read(file: &Path) -> Option<String> {
@@ -252,78 +368,13 @@ fn list(there: Vec<String>) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use super::super::machine::Machine;
     use super::*;
     use std::os::unix::fs::symlink;
 
-    /// A machine made of files: sysfs, and udev's links.
-    struct Machine {
-        root: tempfile::TempDir,
-    }
-
-    impl Machine {
-        fn new() -> Machine {
-            let root = tempfile::tempdir().unwrap();
-            for folder in [
-                "sys/class/video4linux",
-                "sys/class/sound",
-                "dev/v4l/by-path",
-                "dev/snd/by-path",
-            ] {
-                fs::create_dir_all(root.path().join(folder)).unwrap();
-            }
-            Machine { root }
-        }
-
-        fn places(&self) -> Places {
-            Places {
-                sys: self.root.path().join("sys"),
-                dev: self.root.path().join("dev"),
-                card_name: |n| Some(["Loopback", "USB Audio CODEC", "HDMI"][n as usize % 3].into()),
-            }
-        }
-
-        fn file(&self, path: &str, text: &str) {
-            let path = self.root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, format!("{text}\n")).unwrap();
-        }
-
-        /// Plugs a USB device into `socket` and gives the path below which its interface hangs.
-        fn usb(&self, socket: &str, serial: &str) -> String {
-            let device = format!("sys/devices/pci0000:00/0000:00:14.0/usb1/{socket}");
-            self.file(&format!("{device}/serial"), serial);
-            self.file(&format!("{device}/{socket}:1.0/bInterfaceNumber"), "00");
-            format!("{device}/{socket}:1.0")
-        }
-
-        fn node(&self, class: &str, node: &str, hangs_at: &str, files: &[(&str, &str)]) {
-            let folder = format!("{hangs_at}/{class}/{node}");
-            for (name, text) in files {
-                self.file(&format!("{folder}/{name}"), text);
-            }
-            let root = self.root.path();
-            symlink(root.join(hangs_at), root.join(&folder).join("device")).unwrap();
-            symlink(
-                root.join(&folder),
-                root.join(format!("sys/class/{class}/{node}")),
-            )
-            .unwrap();
-        }
-
-        fn camera(&self, number: u32, hangs_at: &str, name: &str, index: &str) {
-            let files = [("name", name), ("index", index)];
-            self.node("video4linux", &format!("video{number}"), hangs_at, &files);
-            self.file(&format!("dev/video{number}"), "");
-        }
-
-        fn unplug(&self, class: &str, node: &str) {
-            fs::remove_file(self.root.path().join(format!("sys/class/{class}/{node}"))).unwrap();
-        }
-
-        fn finds(&self, setting: &str) -> Result<String, String> {
-            let node = self.places().camera(&Device::camera(setting).unwrap())?;
-            Ok(node.file_name().unwrap().to_str().unwrap().to_owned())
-        }
+    fn finds(machine: &Machine, setting: &str) -> Result<String, String> {
+        let node = machine.places().camera(&Device::camera(setting).unwrap())?;
+        Ok(node.file_name().unwrap().to_str().unwrap().to_owned())
     }
 
     #[test]
@@ -343,22 +394,22 @@ mod tests {
             "by-path:pci-0000:00:14.0-usb-0:2:1.0-video-index0",
         ];
         for setting in settings {
-            assert_eq!(machine.finds(setting).unwrap(), "video0", "{setting}");
+            assert_eq!(finds(&machine, setting).unwrap(), "video0", "{setting}");
         }
         machine.unplug("video4linux", "video0");
         machine.unplug("video4linux", "video1");
         fs::remove_file(&link).unwrap();
         for setting in settings {
-            machine.finds(setting).unwrap_err();
+            finds(&machine, setting).unwrap_err();
         }
         // Somebody else has its numbers now.
         machine.camera(0, &machine.usb("1-1", "OTHER"), "Cheap Cam", "0");
         machine.camera(4, &format!("{place}/again"), "HD Pro Webcam", "0");
         symlink("../../video4", &link).unwrap();
         for setting in settings {
-            assert_eq!(machine.finds(setting).unwrap(), "video4", "{setting}");
+            assert_eq!(finds(&machine, setting).unwrap(), "video4", "{setting}");
         }
-        let why = machine.finds("name:Webcam").unwrap_err();
+        let why = finds(&machine, "name:Webcam").unwrap_err();
         assert!(why.contains("Cheap Cam, HD Pro Webcam"), "{why}");
     }
 
@@ -367,8 +418,8 @@ mod tests {
         let machine = Machine::new();
         machine.camera(0, &machine.usb("1-4", "B"), "Cam", "0");
         machine.camera(2, &machine.usb("1-3", "A"), "Cam", "0");
-        assert_eq!(machine.finds("name:Cam").unwrap(), "video2");
-        assert_eq!(machine.finds("serial:B").unwrap(), "video0");
+        assert_eq!(finds(&machine, "name:Cam").unwrap(), "video2");
+        assert_eq!(finds(&machine, "serial:B").unwrap(), "video0");
     }
 
     #[test]

@@ -30,13 +30,13 @@ const BUFFER_MS: u32 = 80;
 /// What may wait for the conversion, of 10 ms each.
 const WAITING: u64 = 10;
 
-/// Reads until something ends it; `alive` is called with each period.
+/// Reads until something ends it; `alive` is called with each period, and says whether it goes on.
 pub(super) fn run(
     shared: &Shared,
     host: &Arc<Slot>,
     name: &str,
     stop: &AtomicBool,
-    alive: &mut dyn FnMut(),
+    alive: &mut dyn FnMut() -> bool,
 ) -> End {
     let card = match Pcm::open(name, Direction::Capture, BUFFER_MS) {
         Ok(card) => card,
@@ -80,7 +80,7 @@ fn read(
     pipeline: &gst::Pipeline,
     entry: &gst_app::AppSrc,
     stop: &AtomicBool,
-    alive: &mut dyn FnMut(),
+    alive: &mut dyn FnMut() -> bool,
 ) -> End {
     let io = card.pcm.io_bytes();
     let frame_bytes = card.sample_bytes() * card.channels;
@@ -117,7 +117,9 @@ fn read(
                 if entry.push_buffer(buffer(read, card, captured)).is_err() {
                     return End::Broken("its sound could not be converted".into());
                 }
-                alive();
+                if !alive() {
+                    return End::Another;
+                }
             }
             Err(error) => match card.recover(error) {
                 Ok(overrun) => {

@@ -1,6 +1,5 @@
 //! The pipelines of a camera, of a file and of the test sources.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use gst::prelude::*;
@@ -22,7 +21,7 @@ pub(super) fn build(
     shared: &Shared,
     host: &Arc<Slot>,
     what: &What,
-    node: Option<&Path>,
+    node: Option<&str>,
     mmap: bool,
 ) -> Result<gst::Pipeline, StudioError> {
     let pipeline = gst::Pipeline::new();
@@ -48,10 +47,10 @@ pub(super) fn build(
                 vec![source, filter(&caps)?, picture_sink(host, false)],
             )?;
         }
-        What::Picture(VideoSpec::V4l2(_)) => {
+        What::Picture(VideoSpec::V4l2(_) | VideoSpec::Auto) => {
             shared.time.adopt(&pipeline);
             let source = make("v4l2src")?;
-            if let Some(node) = node.and_then(Path::to_str) {
+            if let Some(node) = node {
                 source.set_property("device", node);
             }
             // Else as the driver can: dmabuf, where it exports that.
@@ -99,7 +98,7 @@ pub(super) fn build(
             picture_branch(shared, host, &pipeline, &decode, true)?;
             sound_branch(shared, host, &pipeline, &decode)?;
         }
-        What::Sound(AudioSpec::Alsa(_) | AudioSpec::None) => {
+        What::Sound(AudioSpec::Alsa(_) | AudioSpec::Auto | AudioSpec::None) => {
             return Err(StudioError::pipeline("capture", "no pipeline of this kind"));
         }
     }

@@ -21,6 +21,7 @@ const fn request<T>(direction: Request, n: Request) -> Request {
     direction << 30 | (size_of::<T>() as Request) << 16 | (b'V' as Request) << 8 | n
 }
 
+const QUERYCAP: Request = reads::<sys::v4l2_capability>(0);
 const G_CTRL: Request = exchanges::<sys::v4l2_control>(27);
 const G_INPUT: Request = reads::<i32>(38);
 const ENUM_INPUT: Request = exchanges::<sys::v4l2_input>(26);
@@ -33,6 +34,25 @@ const QUERY_DV_TIMINGS: Request = reads::<sys::v4l2_dv_timings>(99);
 const RX_POWER_PRESENT: u32 = sys::V4L2_CID_DV_RX_POWER_PRESENT;
 /// The input is one of digital video: HDMI, SDI.
 const CAP_DV_TIMINGS: u32 = sys::V4L2_IN_CAP_DV_TIMINGS;
+
+const CAPTURES: u32 = sys::V4L2_CAP_VIDEO_CAPTURE | sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE;
+/// A codec or a scaler has pictures of its own as little as an output has; and a part of a graph, as sensors without a processor of
+/// their own are, gives none before somebody has set up the others.
+const NO_CAMERA: u32 =
+    sys::V4L2_CAP_VIDEO_M2M | sys::V4L2_CAP_VIDEO_M2M_MPLANE | sys::V4L2_CAP_IO_MC;
+
+fn is_camera(can: u32) -> bool {
+    can & CAPTURES != 0 && can & sys::V4L2_CAP_STREAMING != 0 && can & NO_CAMERA == 0
+}
+
+/// Whether a node captures pictures, and if so, by HDMI or SDI.
+pub(crate) fn captures(node: &Path) -> Option<bool> {
+    let card = Card::open(node).ok()?;
+    if !is_camera(card.can().ok()?) {
+        return None;
+    }
+    Some(card.input().is_ok_and(|input| input.has_timings))
+}
 
 /// A capture device beside the pipeline that streams from it; V4L2 lets several look.
 pub(crate) struct Card {
@@ -70,6 +90,17 @@ impl Card {
                 argument.cast::<c_void>(),
             )
         }
+    }
+
+    /// What this node can, of all that its device can: `V4L2_CAP_*`. (Crate `v4l` panics over a name that is not UTF-8.)
+    fn can(&self) -> io::Result<u32> {
+        // SAFETY: all fields may be zero, and the structure is the request's.
+        let mut capability: sys::v4l2_capability = unsafe { zeroed() };
+        unsafe { self.call(QUERYCAP, &mut capability)? };
+        Ok(match capability.capabilities & sys::V4L2_CAP_DEVICE_CAPS {
+            0 => capability.capabilities,
+            _ => capability.device_caps,
+        })
     }
 
     pub fn input(&self) -> io::Result<Input> {
@@ -192,6 +223,31 @@ mod tests {
         assert_eq!(ENUM_INPUT, 0xc050_561a);
         assert_eq!(G_INPUT, 0x8004_5626);
         assert_eq!(G_CTRL, 0xc008_561b);
+        assert_eq!(QUERYCAP, 0x8068_5600);
+    }
+
+    #[test]
+    fn a_camera_is_what_captures_and_no_codec_metadata_or_part_of_a_graph() {
+        let streams = sys::V4L2_CAP_STREAMING;
+        let table = [
+            (sys::V4L2_CAP_VIDEO_CAPTURE | streams, true),
+            (sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE | streams, true),
+            (sys::V4L2_CAP_VIDEO_CAPTURE | sys::V4L2_CAP_READWRITE, false),
+            (sys::V4L2_CAP_META_CAPTURE | streams, false),
+            (sys::V4L2_CAP_VIDEO_OUTPUT | streams, false),
+            (sys::V4L2_CAP_VIDEO_M2M_MPLANE | streams, false),
+            (
+                sys::V4L2_CAP_VIDEO_M2M | sys::V4L2_CAP_VIDEO_CAPTURE | streams,
+                false,
+            ),
+            (
+                sys::V4L2_CAP_VIDEO_CAPTURE | sys::V4L2_CAP_IO_MC | streams,
+                false,
+            ),
+        ];
+        for (can, camera) in table {
+            assert_eq!(is_camera(can), camera, "{can:08x}");
+        }
     }
 
     #[test]
@@ -199,5 +255,6 @@ mod tests {
         assert!(Card::open(Path::new("/dev/video-that-is-not-there")).is_err());
         let null = Card::open(Path::new("/dev/null")).ok();
         assert!(null.is_some_and(|null| null.input().is_err() && null.incoming().is_err()));
+        assert_eq!(captures(Path::new("/dev/null")), None);
     }
 }

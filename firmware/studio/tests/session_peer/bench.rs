@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use dais_studio::api::{Event, IceCandidate, SessionKind, SessionSpec};
-use dais_studio::{Studio, StudioConfig, StudioError};
+use dais_studio::{MediaError, Studio, StudioConfig};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -91,7 +91,7 @@ impl Bench {
                         let c = IceCandidate { candidate: text.into(), sdp_mid: None, sdp_m_line_index: Some(0) };
                         match self.studio.candidate(id, Some(c)).await {
                             // It ended meanwhile; the event that says why is on its way.
-                            Ok(()) | Err(StudioError::NoSuchSession { .. }) => {}
+                            Ok(()) | Err(MediaError::NoSuchSession { .. }) => {}
                             Err(error) => panic!("{text}: {error}"),
                         }
                     }

@@ -96,15 +96,9 @@ impl Frame {
                 (row * self.width + left) * 3,
                 (row * self.width + right) * 3,
             );
-            let (a, b) = (&self.rgb[from..to], &other.rgb[from..to]);
-            let differs = |(a, b): (&[u8; 3], &[u8; 3])| (0..3).any(|n| a[n].abs_diff(b[n]) > 40);
-            pixels += a
-                .as_chunks()
-                .0
-                .iter()
-                .zip(b.as_chunks().0)
-                .filter(|pair| differs(*pair))
-                .count();
+            // Measured: where the bars of the host's test picture move, 25 of 255 and more.
+            let pairs = self.rgb[from..to].iter().zip(&other.rgb[from..to]);
+            pixels += pairs.filter(|(a, b)| a.abs_diff(**b) > 20).count();
         }
         pixels >= 4
     }

@@ -192,6 +192,10 @@ test("an invitation link made on the console lets a guest in", async () => {
   await console_.getByRole("button", { name: "Invite", exact: true }).click();
   const link = await console_.getByRole("textbox", { name: "Invitation link" }).inputValue();
   await shot(console_, "host-invite-desktop");
+  await console_.getByText("For an audience that only watches").click();
+  const audience = await console_.getByRole("textbox", { name: "Audience link" }).inputValue();
+  assert.equal(audience, link.replace("/join", "/watch"));
+  await console_.getByRole("img", { name: `QR code of ${audience}` }).waitFor();
   await console_.getByRole("dialog").getByRole("button", { name: "Close" }).click();
   const guest = await page();
   await guest.goto(link);
@@ -200,6 +204,11 @@ test("an invitation link made on the console lets a guest in", async () => {
   await says(guest, "Waiting for the host");
   await guest.getByRole("button", { name: "Cancel request" }).click();
   await gone("Ida");
+  const viewer = await page();
+  await viewer.goto(audience);
+  await viewer.getByRole("textbox", { name: "Your name" }).fill("Ivo");
+  await viewer.getByRole("button", { name: "Watch" }).click();
+  await until("the audience decodes the programme", () => framesDecoded(viewer), (n) => n > 5);
 });
 
 test("a viewer whom the host invites goes on air, and watches again afterwards", async () => {

@@ -209,7 +209,7 @@ test("the box goes away before a page has its connection: the page is loaded ane
   await page.getByRole("textbox", { name: "Pairing code" }).fill(box.ready.pairing_code);
   // What the console needs beyond its first page cannot be had, once.
   let lost = 0;
-  await page.route("**/assets/shared-*.js", (route) => (lost++ === 0 ? route.abort() : route.continue()));
+  await page.route("**/assets/shared-*.js", (route) => (lost++ === 0 ? route.abort() : route.fallback()));
   await page.getByRole("button", { name: "Pair", exact: true }).click();
   await until("the page is loaded anew", async () => lost, (asked) => asked > 1);
   await plays(page);

@@ -114,9 +114,9 @@ function Asking({ show }: { show: Console }) {
           {t.asking(asking)}
         </a>
       )}
-      <p class="unseen" aria-live="polite">
+      <div class="unseen" aria-live="polite">
         {show.asked.value}
-      </p>
+      </div>
     </>
   );
 }

@@ -4,6 +4,7 @@
 //! tested and timed alone. Nothing that runs once a frame or once a block allocates after it has seen its inputs once.
 
 pub mod blend;
+mod block;
 pub mod colours;
 pub mod drift;
 pub mod elements;
@@ -19,14 +20,7 @@ mod sinc;
 pub mod tilemix;
 pub mod tone;
 
-/// Sample rate of all sound here: the rate of Opus and of the programme.
-pub const RATE: u32 = 48_000;
-/// Frames (a left and a right sample) in one 10 ms block.
-pub const BLOCK_FRAMES: usize = 480;
-/// Samples in one block of interleaved stereo.
-pub const BLOCK_SAMPLES: usize = 2 * BLOCK_FRAMES;
-/// 10 ms of interleaved stereo at 48 kHz.
-pub type Block = [f32; BLOCK_SAMPLES];
+pub use block::*;
 
 use elements::register;
 

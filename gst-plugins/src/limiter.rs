@@ -285,3 +285,39 @@ fn loudest(samples: &[f32]) -> f32 {
     }
     lanes.iter().chain(rest).fold(0.0, |m, x| m.max(x.abs()))
 }
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peaks_by_fused_multiply_add_are_those_of_the_portable_rung() {
+        println!(
+            "limiter with AVX2 and FMA compared here: {}",
+            sinc::has_fma()
+        );
+        if !sinc::has_fma() {
+            return;
+        }
+        let mut seed = 77_u32;
+        for round in 0..500 {
+            // Noise, and beside it what is nearly a tone: its peaks lie between the samples.
+            let around: [f32; AROUND] = std::array::from_fn(|n| {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let noise = (seed >> 8) as f32 / (1 << 23) as f32 - 1.0;
+                let tone = ((n / 2) as f32 * 0.013 * round as f32).sin();
+                if n % 2 == 0 {
+                    noise
+                } else {
+                    tone + 0.01 * noise
+                }
+            });
+            let (mut fused, mut plain) = ([0.0; CHUNK], [0.0; CHUNK]);
+            fma::true_peaks(&around, &mut fused);
+            true_peaks_by(&around, &mut plain, |a, b, c| a * b + c);
+            for (a, b) in fused.iter().zip(plain) {
+                assert!((a - b).abs() < 1e-5, "{round}: {a} {b}");
+            }
+        }
+    }
+}

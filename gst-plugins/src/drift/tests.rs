@@ -202,6 +202,36 @@ fn a_sine_stays_a_sine_up_to_18_khz_at_the_greatest_ratio() {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn what_fused_multiply_add_plays_is_what_the_portable_rung_plays() {
+    println!(
+        "resampler with AVX2 and FMA compared here: {}",
+        sinc::has_fma()
+    );
+    if !sinc::has_fma() {
+        return;
+    }
+    let mut source = Source::new(0.0, 10, 0.0);
+    let frames: Vec<[f32; 2]> = (0..1_000)
+        .map(|_| [0, 1].map(|_| (2.0 * source.random() - 1.0) as f32))
+        .collect();
+    for phase in [0.0, 0.001, 0.25, 0.5, 0.999_999] {
+        for step in [0.999, 0.999_7, 1.0, 1.000_3, 1.001] {
+            for len in [1, 7, 480, 900] {
+                let (mut fused, mut plain) = (vec![[0.0; 2]; len], vec![[0.0; 2]; len]);
+                let end = fma::play(&frames, phase, step, &mut fused);
+                let portable = play_by(&frames, phase, step, &mut plain, |a, b, c| a * b + c);
+                assert_eq!(end, portable, "{phase} {step}");
+                // 32 products of at most 1, each rounded to 24 bits.
+                let close = |(a, b): (&f32, &f32)| (a - b).abs() < 2e-6;
+                let both = fused.as_flattened().iter().zip(plain.as_flattened());
+                assert!(both.into_iter().all(close), "{phase} {step} {len}");
+            }
+        }
+    }
+}
+
 fn fill(queue: &mut DriftQueue, ms: usize, value: f32) {
     queue.push(&vec![value; 2 * PER_MS * ms]);
 }

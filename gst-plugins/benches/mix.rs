@@ -193,11 +193,45 @@ fn mixing() {
             every,
         ),
     ]);
+    works.push(moving(&sources));
     works.extend([
         straight("scaled straight onto the canvas, fill", &sources, None),
         straight("the same, cover", &sources, Some(COVER)),
     ]);
     take_turns(ROUNDS, &sources, works);
+}
+
+/// A layout that changes: each tile has another place and size in each frame, as in a transition of 200 ms, and on average
+/// the grid's size, so that the difference to the grid is what the changing costs.
+fn moving(sources: &[I420]) -> Work<'_> {
+    let mut canvas = I420::blank(1920, 1080);
+    let mut mixer = TileMixer::new(1920, 1080);
+    let what = "fill, all new, ten tiles that change place and size each frame";
+    work(what, move |round| {
+        let tiles: [Tile<'_>; 10] = std::array::from_fn(|n| {
+            // Six steps from 400x300 to 560x420, each tile at another one.
+            let step = (round as i32 + n as i32) % 6;
+            let (w, h) = (400 + 32 * step, 300 + 24 * step);
+            Tile {
+                id: n as u64,
+                frame: sources[n].as_ref(),
+                serial: round,
+                rect: Rect::new(
+                    (n % 4) as i32 * 480 + 240 - w / 2,
+                    (n / 4) as i32 * 360 + 180 - h / 2,
+                    w as u32,
+                    h as u32,
+                ),
+                z: 0,
+                fit: Fit::Fill,
+                dim: false,
+                overlays: &[],
+                style: Style::default(),
+            }
+        });
+        mixer.mix(&mut canvas.as_mut(), &tiles);
+        black_box(&canvas);
+    })
 }
 
 /// The least that a mix can cost: nothing kept, nothing filled.

@@ -113,12 +113,11 @@ fn stock(blocks: u64) -> Built {
             .build()?;
         pipeline.add_many([&mixer, &filter, &sink])?;
         gst::Element::link_many([&mixer, &filter, &sink])?;
-        for (n, tee) in tees.iter().enumerate().filter(|(n, _)| *n != own) {
+        for (_, tee) in tees.iter().enumerate().filter(|(n, _)| *n != own) {
             let queue = make("queue")?;
             pipeline.add(&queue)?;
             tee.link_pads(Some("src_%u"), &queue, Some("sink"))?;
             queue.link_pads(Some("src"), &mixer, Some("sink_%u"))?;
-            let _ = n;
         }
     }
     Ok(pipeline)

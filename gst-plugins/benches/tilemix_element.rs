@@ -12,7 +12,7 @@ use gst::prelude::*;
 
 const FPS: u64 = 30;
 const SECOND: u64 = 1_000_000_000;
-const DEFAULT_SECONDS: u64 = 10;
+const DEFAULT_SECONDS: u64 = 60;
 const GUESTS: usize = 6;
 const STALLED: usize = 4;
 const JITTERING: usize = 5;

@@ -4,31 +4,14 @@ use std::f32::consts::TAU;
 
 use super::*;
 use crate::{BLOCK_FRAMES, meter::FLOOR_DB};
+use sound::{amplitude, roughness, tone};
 
 mod peaks;
 mod settings;
+mod sound;
 mod talkback;
 
 const SILENCE: Block = [0.0; BLOCK_SAMPLES];
-
-/// A tone of its own for each input; both channels the same.
-fn tone(hz: f32, amplitude: f32, block: usize) -> Block {
-    std::array::from_fn(|i| {
-        let frame = (block * BLOCK_FRAMES + i / 2) as f64;
-        amplitude * ((frame * f64::from(hz) / 48_000.0).fract() as f32 * TAU).sin()
-    })
-}
-
-/// Amplitude of one frequency in a channel of left-right samples.
-fn amplitude(samples: &[f32], hz: f32) -> f32 {
-    let (mut re, mut im) = (0.0_f64, 0.0_f64);
-    for (n, [left, _]) in samples.as_chunks::<2>().0.iter().enumerate() {
-        let angle = (n as f64 * f64::from(hz) / 48_000.0).fract() * std::f64::consts::TAU;
-        re += f64::from(*left) * angle.cos();
-        im += f64::from(*left) * angle.sin();
-    }
-    (2.0 * (re.hypot(im)) / (samples.len() as f64 / 2.0)) as f32
-}
 
 fn db(x: f32) -> f32 {
     20.0 * x.max(1e-12).log10()
@@ -116,14 +99,6 @@ fn below_the_ceiling_the_limiter_changes_no_bit() {
         programme[2 * LATENCY_FRAMES..],
         source[..source.len() - 2 * LATENCY_FRAMES]
     );
-}
-
-/// The greatest jump of the slope: a click is a corner or a step in the wave.
-fn roughness(samples: &[f32]) -> f32 {
-    let left: Vec<f32> = samples.iter().step_by(2).copied().collect();
-    left.windows(3)
-        .map(|w| (w[0] - 2.0 * w[1] + w[2]).abs())
-        .fold(0.0, f32::max)
 }
 
 #[test]

@@ -7,6 +7,10 @@ use std::time::Duration;
 use gst::prelude::*;
 use gst_check::TestClock;
 
+#[path = "../../src/mixminus/tests/sound.rs"]
+mod sound;
+pub use sound::{amplitude, roughness, tone};
+
 pub const BLOCK: gst::ClockTime = gst::ClockTime::from_mseconds(10);
 /// Only a bug makes anything here last so long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,34 +22,6 @@ pub fn caps(format: &str, channels: i32) -> gst::Caps {
         .field("channels", channels)
         .field("layout", "interleaved")
         .build()
-}
-
-pub fn tone(hz: f32, amplitude: f32, block: usize) -> Vec<f32> {
-    (0..960)
-        .map(|i| {
-            let at = (block * 480 + i / 2) as f64 * f64::from(hz) / 48_000.0;
-            amplitude * (at.fract() as f32 * std::f32::consts::TAU).sin()
-        })
-        .collect()
-}
-
-/// Amplitude of one frequency on the left.
-pub fn amplitude(samples: &[f32], hz: f32) -> f32 {
-    let (mut re, mut im) = (0.0_f64, 0.0_f64);
-    for (n, [left, _]) in samples.as_chunks::<2>().0.iter().enumerate() {
-        let angle = (n as f64 * f64::from(hz) / 48_000.0).fract() * std::f64::consts::TAU;
-        re += f64::from(*left) * angle.cos();
-        im += f64::from(*left) * angle.sin();
-    }
-    (2.0 * re.hypot(im) / (samples.len() as f64 / 2.0)) as f32
-}
-
-/// The greatest bend of the wave on the left: a click is a corner or a step.
-pub fn roughness(samples: &[f32]) -> f32 {
-    let left: Vec<f32> = samples.iter().step_by(2).copied().collect();
-    left.windows(3)
-        .map(|w| (w[0] - 2.0 * w[1] + w[2]).abs())
-        .fold(0.0, f32::max)
 }
 
 pub fn floats(buffer: &gst::BufferRef) -> Vec<f32> {

@@ -1,6 +1,10 @@
 //! The settings of a box: one TOML file, every key documented in `dais.example.toml`, unknown keys are errors.
 //!
+//! Below the file lie the settings of the board ([`Board`]), below those the defaults.
+//!
 //! A mistake is told with file, line and key, because the person who made it has the file open in an editor.
+
+mod board;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,6 +18,7 @@ use dais_studio::config::{
 use serde::Deserialize;
 
 use crate::tls::{self, Fault, Leaf, Own};
+pub use board::{BOARD, Board};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -272,20 +277,41 @@ impl Settings {
     /// Reads the settings of a box that nobody can log in to: a mistake must not lock people out. A section that cannot
     /// be followed counts as left out, and its mistake is told on every console.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = read(path)?;
-        match Config::parse(path, &text) {
-            Ok(config) => Ok(Self {
-                config,
-                mistake: None,
-            }),
-            Err(mistake) => Ok(Self::recover(&text, &mistake)),
-        }
+        Self::load_over(Path::new(BOARD), path)
     }
 
-    fn recover(text: &str, mistake: &ConfigError) -> Self {
+    fn load_over(board: &Path, path: &Path) -> Result<Self, ConfigError> {
+        let text = read(path)?;
+        let (board, wrong) = match Board::read(board) {
+            Ok(board) => (board, None),
+            Err(mistake) => (Board::default(), Some(mistake)),
+        };
+        let mut settings = match Config::parse_over(&board, path, &text) {
+            Ok(config) => Self {
+                config,
+                mistake: None,
+            },
+            Err(mistake) => Self::recover(&board, &text, &mistake),
+        };
+        if let Some(wrong) = wrong {
+            let own = settings.mistake.map(|own| format!(" {}", own.what));
+            settings.mistake = Some(Recovered {
+                what: format!(
+                    "{wrong}. The board's settings are not followed: install the image anew.{}",
+                    own.unwrap_or_default()
+                ),
+                media: true,
+            });
+        }
+        Ok(settings)
+    }
+
+    fn recover(board: &Board, text: &str, mistake: &ConfigError) -> Self {
+        let over_board =
+            |own: toml::Table| board.below(own).try_into::<Config>().unwrap_or_default();
         let Ok(table) = text.parse::<toml::Table>() else {
             return Self {
-                config: Config::default(),
+                config: over_board(toml::Table::new()),
                 mistake: Some(Recovered {
                     what: format!("{mistake}. All settings are at their defaults."),
                     media: true,
@@ -299,7 +325,7 @@ impl Settings {
         let sections: Vec<String> = table.keys().cloned().collect();
         let mut good: toml::Table = table.into_iter().filter_map(alone).collect();
         let config = loop {
-            let config: Config = good.clone().try_into().unwrap_or_default();
+            let config = over_board(good.clone());
             let Err((key, _)) = config.check() else {
                 break config;
             };
@@ -335,7 +361,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 
 impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::parse(path, &read(path)?)
+        Self::parse_over(&Board::read(Path::new(BOARD))?, path, &read(path)?)
     }
 
     /// [`Config::load`], and looks at the files that it names.
@@ -353,8 +379,13 @@ impl Config {
         Ok(config)
     }
 
-    /// Parses and checks; `path` is only named in errors.
+    /// Parses and checks, without a board; `path` is only named in errors.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        Self::parse_over(&Board::default(), path, text)
+    }
+
+    /// The same, with a board's settings below.
+    pub fn parse_over(board: &Board, path: &Path, text: &str) -> Result<Self, ConfigError> {
         let mistake = |line, key, why: String| ConfigError::Mistake {
             path: path.into(),
             line,
@@ -368,7 +399,7 @@ impl Config {
                 e.message().to_owned(),
             )
         })?;
-        let config: Self = serde_path_to_error::deserialize(document).map_err(|e| {
+        let own: Self = serde_path_to_error::deserialize(document).map_err(|e| {
             let key = Some(e.path().to_string()).filter(|path| path != ".");
             let secret = key
                 .as_ref()
@@ -385,6 +416,9 @@ impl Config {
                 why,
             )
         })?;
+        // Both are well typed alone, and so they are together.
+        let all = text.parse().map(|own: toml::Table| board.below(own)).ok();
+        let config = all.and_then(|all| all.try_into().ok()).unwrap_or(own);
         config
             .check()
             .map_err(|(key, why)| mistake(line_of_key(text, key), Some(key.to_owned()), why))?;

@@ -93,6 +93,9 @@ fn print_encoders(report: &Report) {
     if !report.absent.is_empty() {
         println!("  Not on this machine: {}.", report.absent.join(", "));
     }
+    for setting in &report.unknown_settings {
+        println!("  Left out, since the encoder does not know it: {setting}.");
+    }
     let Some(kept) = &report.kept else { return };
     println!(
         "\nWhat the box found at its starts ({}; without that file it tries everything again):",

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use daisd::config::Config;
+use daisd::config::{Board, Config};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -21,7 +21,6 @@ struct Profile {
     boot: Boot,
     partitions: Partitions,
     service: Service,
-    encoders: Encoders,
     settings: Settings,
 }
 
@@ -69,20 +68,6 @@ struct Service {
     /// What the board's encoders open besides the classes of devices that the unit names.
     #[serde(default)]
     devices: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Encoders {
-    ladder: Vec<Rung>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Rung {
-    element: String,
-    #[allow(dead_code, reason = "an element may need none")]
-    settings: String,
 }
 
 #[derive(Deserialize)]
@@ -161,15 +146,32 @@ fn every_board_is_whole_and_its_settings_pass_the_check() {
             !name.is_empty() && name.chars().all(plain)
         };
         right("service.devices", profile.service.devices.iter().all(node));
-        // Hardware is chosen by trying: below it there is always software.
-        let software = |rung: &Rung| ["x264enc", "openh264enc"].contains(&rung.element.as_str());
+        let board = Board::parse(&path, &profile.settings.text)
+            .unwrap_or_else(|error| panic!("the settings of {}: {error}", path.display()));
+        // A new box's own file says nothing.
+        let config = Config::parse_over(&board, Path::new("dais.toml"), "").unwrap();
+        let virtual_one = profile.name.starts_with("QEMU");
+        let camera = if virtual_one { "test" } else { "auto" };
         right(
-            "encoders.ladder",
-            profile.encoders.ladder.last().is_some_and(software),
+            "capture: nobody logs in to a box, and the test picture is no show",
+            config.capture.video == camera && config.capture.audio == camera,
         );
-        if let Err(error) = Config::parse(&path, &profile.settings.text) {
-            panic!("the settings of {}: {error}", path.display());
-        }
+        let studio = config.studio();
+        let ladder = dais_studio::probe::ladder(&studio);
+        right(
+            "programme.encoder_settings of what is on no rung",
+            studio
+                .programme
+                .encoder_settings
+                .keys()
+                .all(|element| ladder.contains(element)),
+        );
+        // Those of hardware only its own machine can be asked about.
+        let unknown = dais_studio::probe::unknown_settings(&studio).unwrap();
+        right(
+            &format!("unknown settings: {unknown:?}"),
+            unknown.is_empty(),
+        );
     }
 }
 
@@ -183,8 +185,11 @@ fn encoders_of_vendors_have_the_devices_that_they_open() {
     for path in files() {
         let text = std::fs::read_to_string(&path).unwrap();
         let profile: Profile = toml::from_str(&text).unwrap();
+        let board = Board::parse(&path, &profile.settings.text).unwrap();
+        let config = Config::parse_over(&board, Path::new("dais.toml"), "").unwrap();
+        let ladder = dais_studio::probe::ladder(&config.studio());
         for (element, device) in opened {
-            let has = profile.encoders.ladder.iter().any(|r| r.element == element);
+            let has = ladder.iter().any(|rung| rung == element);
             let named = profile.service.devices.iter().any(|d| d == device);
             assert!(
                 !has || named,

@@ -65,7 +65,7 @@ fn a_mistake_that_two_keys_make_names_a_line() {
 
 fn recovered(text: &str) -> (Config, Recovered) {
     let mistake = Config::parse(Path::new("dais.toml"), text).expect_err("it has a mistake");
-    let settings = Settings::recover(text, &mistake);
+    let settings = Settings::recover(&Board::default(), text, &mistake);
     (settings.config, settings.mistake.unwrap())
 }
 
@@ -157,6 +157,11 @@ fn a_board_names_its_encoders_and_their_settings() {
         name.starts_with("dais.toml:2: programme.encoders: "),
         "{name}"
     );
+    let word = complaint("[programme.encoder_settings.x264enc]\nbitrate = \"{kpbs}\"\n");
+    assert!(
+        word.starts_with("dais.toml:1: programme.encoder_settings: {kpbs} of x264enc bitrate"),
+        "{word}"
+    );
     let value = complaint("[programme.encoder_settings.x264enc]\ntune = [1]\n");
     assert!(value.starts_with("dais.toml:2: "), "{value}");
 }
@@ -178,4 +183,55 @@ fn secrets_do_not_print() {
             "{told}"
         );
     }
+}
+
+const PI: &str = "[capture]\nvideo = \"auto\"\n[programme]\nfps = 25\nwidth = 1280\nheight = 720\n[programme.encoder_settings.x264enc]\nspeed-preset = \"ultrafast\"\n[returns]\nfps = 25\n";
+
+#[test]
+fn a_box_has_what_its_board_says_where_its_own_file_says_nothing() {
+    let board = Board::parse(Path::new("board.toml"), PI).unwrap();
+    let own = "[room]\ntitle = \"Late\"\n[programme]\nwidth = 640\n[programme.encoder_settings.x264enc]\nrc-lookahead = 0\n";
+    let config = Config::parse_over(&board, Path::new("dais.toml"), own).unwrap();
+    let p = &config.programme;
+    assert_eq!((p.width, p.height, p.fps), (640, 720, 25));
+    assert_eq!(
+        (config.capture.video.as_str(), config.room.title.as_str()),
+        ("auto", "Late")
+    );
+    let x264 = &p.encoder_settings["x264enc"];
+    assert_eq!(x264["speed-preset"].to_string(), "ultrafast");
+    assert_eq!(x264["rc-lookahead"].to_string(), "0");
+    // What goes ill with the board's is told of the box's own file.
+    let told = Config::parse_over(&board, Path::new("dais.toml"), "\n[programme]\nfps = 20\n");
+    let told = told.unwrap_err().to_string();
+    assert!(told.starts_with("dais.toml:"), "{told}");
+    assert!(told.contains("returns.fps"), "{told}");
+}
+
+#[test]
+fn a_mistake_leaves_the_boards_settings_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (board, own) = (folder.path().join("board"), folder.path().join("dais"));
+    let load = |own_text: &str| {
+        std::fs::write(&own, own_text).unwrap();
+        Settings::load_over(&board, &own).unwrap()
+    };
+    // No image: no board.
+    assert_eq!(load("").config.programme.fps, 30);
+    std::fs::write(&board, PI).unwrap();
+    for text in ["[room]\nmax_guests = 12\n", "[programme]\nfps = 20\n", "["] {
+        let settings = load(text);
+        assert!(settings.mistake.is_some(), "{text}");
+        assert_eq!(settings.config.programme.fps, 25, "{text}");
+        assert_eq!(settings.config.capture.video, "auto", "{text}");
+    }
+    // A board's own mistake is told with its file, and the media part does not start on half of it.
+    std::fs::write(&board, "[programme]\nfsp = 1\n").unwrap();
+    let mistake = load("").mistake.unwrap();
+    let begins = format!("{}:2: ", board.display());
+    assert!(
+        mistake.media && mistake.what.starts_with(&begins),
+        "{}",
+        mistake.what
+    );
 }

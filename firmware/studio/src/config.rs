@@ -100,6 +100,8 @@ const ENCODERS: [&str; 6] = [
 const MOST_ENCODERS: usize = 16;
 const MOST_SETTINGS: usize = 64;
 const MOST_SETTING: usize = 1024;
+/// What the value of a setting may hold, to be filled in.
+const FILLED_IN: [&str; 4] = ["kbps", "bps", "fps", "gop"];
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -381,6 +383,16 @@ fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.chars().all(known)
 }
 
+/// A `{word}` of a setting's value that nothing is filled into. GStreamer's own braces are around lists: `{ a, b }`.
+fn unknown_word(value: &str) -> Option<&str> {
+    let words = value.split('{').skip(1).filter_map(|rest| {
+        let (word, _) = rest.split_once('}')?;
+        let is_word = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphabetic());
+        is_word.then_some(word)
+    });
+    words.into_iter().find(|word| !FILLED_IN.contains(word))
+}
+
 impl ProgrammeConfig {
     fn check_encoders(&self) -> Result<(), StudioError> {
         let bad = |key, what: String| Err(StudioError::Config { key, what });
@@ -414,6 +426,17 @@ impl ProgrammeConfig {
                     key,
                     format!("a value of {element} is longer than {MOST_SETTING} characters"),
                 );
+            }
+            for (name, value) in settings {
+                if let Some(word) = unknown_word(&value.to_string()) {
+                    return bad(
+                        key,
+                        format!(
+                            "{{{word}}} of {element} {name} is none of {{{}}}",
+                            FILLED_IN.join("}, {")
+                        ),
+                    );
+                }
             }
         }
         Ok(())

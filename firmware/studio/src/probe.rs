@@ -53,6 +53,8 @@ pub struct Report {
     pub encoders: Vec<Passport>,
     /// Encoders of the list that are not on this machine.
     pub absent: Vec<String>,
+    /// Settings of encoders that these do not know, and leave out.
+    pub unknown_settings: Vec<String>,
     /// What the box found at its own starts, where its settings were named.
     pub kept: Option<Kept>,
     /// A 1080p picture of ten 1280x720 pictures, scaled, all new, on one core.
@@ -116,6 +118,7 @@ pub fn probe(config: &StudioConfig) -> Result<Report, StudioError> {
             .filter_map(|rung| measure(rung, &VideoShape::of_programme(config)))
             .collect(),
         absent: absent.into_iter().map(|rung| rung.element).collect(),
+        unknown_settings: unknown_settings(config)?,
         kept: config.passports.clone().map(kept),
         mix_ms: mix_ms(),
         engines: [MixEngine::Stock, MixEngine::Gl, MixEngine::Va]
@@ -139,6 +142,32 @@ pub fn try_encoder(config: &StudioConfig, element: &str) -> Result<Passport, Stu
     }
     measure(&rung, &VideoShape::of_programme(config))
         .ok_or_else(|| StudioError::pipeline("trial", "it came to no end"))
+}
+
+/// The encoders that are tried, the best first, whether they are on this machine or not.
+pub fn ladder(config: &StudioConfig) -> Vec<String> {
+    let rungs = crate::encoder::rungs(&config.programme);
+    rungs.into_iter().map(|rung| rung.element).collect()
+}
+
+/// What `encoder_settings` sets of the encoders of this machine that these have not, or not to this value: left out, unless told.
+pub fn unknown_settings(config: &StudioConfig) -> Result<Vec<String>, StudioError> {
+    gst::init()?;
+    let shape = VideoShape::of_programme(config);
+    let mut unknown = Vec::new();
+    for (element, named) in &config.programme.encoder_settings {
+        let rung = Rung::new(element, &config.programme.encoder_settings);
+        if rung.exists() {
+            let mut left_out = rung.left_out(&shape)?;
+            left_out.retain(|(name, _)| named.contains_key(name));
+            unknown.extend(
+                left_out
+                    .into_iter()
+                    .map(|(name, value)| format!("{element} {name} = {value}")),
+            );
+        }
+    }
+    Ok(unknown)
 }
 
 fn measure(rung: &Rung, shape: &VideoShape) -> Option<Passport> {

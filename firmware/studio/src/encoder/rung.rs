@@ -158,18 +158,28 @@ impl Rung {
         settings
     }
 
+    /// The settings that its element does not know.
+    pub fn left_out(&self, shape: &VideoShape) -> Result<Vec<(String, String)>, StudioError> {
+        Ok(self.set_all(&make(&self.element)?, shape))
+    }
+
+    /// Gives those that could not be set.
+    fn set_all(&self, encoder: &gst::Element, shape: &VideoShape) -> Vec<(String, String)> {
+        let mut settings = self.settings(shape);
+        settings.retain(|(names, value)| !names.split('|').any(|name| set(encoder, name, value)));
+        settings
+    }
+
     /// The encoder, with what it needs before and behind it.
     pub(super) fn build(&self, shape: &VideoShape, raw: &gst::Caps) -> Result<Built, StudioError> {
         let encoder = make(&self.element)?;
-        for (names, value) in self.settings(shape) {
-            if !names.split('|').any(|name| set(&encoder, name, &value)) {
-                tracing::debug!(
-                    encoder = self.element,
-                    setting = names,
-                    value,
-                    "it does not know this setting"
-                );
-            }
+        for (setting, value) in self.set_all(&encoder, shape) {
+            tracing::debug!(
+                encoder = self.element,
+                setting,
+                value,
+                "it does not know this setting"
+            );
         }
         let mut chain = Vec::new();
         if !takes(&encoder, raw) {

@@ -220,6 +220,13 @@ impl Lines {
         let for_programme = encoder::find(p, &programme, &passports, true)?;
         // What gave a picture of the programme's shape a moment ago is not asked again.
         let for_returns = encoder::find(p, &returns, &passports, false)?;
+        let troubles = [("programme", &for_programme), ("return", &for_returns)];
+        for (what, advice) in troubles
+            .into_iter()
+            .flat_map(|(line, found)| found.troubles(line))
+        {
+            shared.tell(Event::Trouble { what, advice });
+        }
         let untried = [
             (for_programme.untried, &programme),
             (for_returns.untried, &returns),

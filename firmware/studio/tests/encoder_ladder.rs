@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use dais_studio::api::{Event, Source};
-use dais_studio::{Feed, StudioConfig};
+use dais_studio::{Feed, Studio, StudioConfig};
 use faulty::{Standstill, blocks, deaf, errs, garbles, on_top, stalls};
 
 const FPS: u32 = 10;
@@ -158,27 +158,50 @@ async fn what_a_trial_found_holds_for_the_next_start() {
     let path = dir.path().join("encoders.json");
     let mut config = with(garbles::ELEMENT);
     config.passports = Some(path.clone());
+    // What encodes, and what the console says of the one that was wanted.
     let used = async |config: &StudioConfig, garbled: bool| {
         garbles::ON.store(garbled, Ordering::Relaxed);
-        let show = Show::start(config.clone()).await;
+        let (events, heard) = tokio::sync::mpsc::unbounded_channel();
+        let studio = Studio::start(config.clone(), events).unwrap();
+        let mut show = Show { studio, heard };
+        let (wanted, mut told) = (format!("the programme encoder {}", garbles::ELEMENT), None);
+        show.until("the programme moves", |e| {
+            if let Event::Trouble { what, advice } = e
+                && *what == wanted
+            {
+                told = Some(advice.clone());
+            }
+            matches!(e, Event::Moving).then_some(())
+        })
+        .await;
         let used = encoder_of(&show, "programme").0;
         show.studio.shutdown().await;
-        used
+        (used, told)
     };
+    let refused = async |config: &StudioConfig, garbled: bool| {
+        let (used, told) = used(config, garbled).await;
+        let told = told.expect("the console says nothing");
+        assert!(
+            told.contains("it garbles pictures") && told.contains("x264enc"),
+            "{told}"
+        );
+        assert_eq!(used, "x264enc");
+    };
+    let right = (garbles::ELEMENT.to_owned(), None);
     // Found garbling: the software encodes, and it is not tried again when it has become right.
-    assert_eq!(used(&config, true).await, "x264enc");
+    refused(&config, true).await;
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.contains("it garbles pictures"), "{text}");
-    assert_eq!(used(&config, false).await, "x264enc");
+    refused(&config, false).await;
     // Another setting is another encoder.
     let mut other = config.clone();
     other.programme.bitrate_kbps += 1;
-    assert_eq!(used(&other, false).await, garbles::ELEMENT);
+    assert_eq!(used(&other, false).await, right);
     // Found right, it has only to give pictures.
-    assert_eq!(used(&other, true).await, garbles::ELEMENT);
+    assert_eq!(used(&other, true).await, right);
     // A damaged file is no passport.
     std::fs::write(&path, "{").unwrap();
-    assert_eq!(used(&other, true).await, "x264enc");
+    refused(&other, true).await;
     garbles::ON.store(false, Ordering::Relaxed);
 }
 

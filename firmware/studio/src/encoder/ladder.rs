@@ -39,6 +39,8 @@ pub(crate) struct Found {
     pub rungs: Vec<Rung>,
     /// Those that have no passport yet and may be tried beside the programme.
     pub untried: Vec<Rung>,
+    /// Better ones that were found wrong, and how.
+    pub refused: Vec<(String, String)>,
 }
 
 /// Finds the best rung for this shape; see the parent module for what is tried when. `quick`: what will be used must
@@ -52,6 +54,7 @@ pub(crate) fn find(
     let mut found = Found {
         rungs: Vec::new(),
         untried: Vec::new(),
+        refused: Vec::new(),
     };
     let (mut refused, mut why_not) = (Vec::new(), Vec::new());
     for rung in rungs(config) {
@@ -75,6 +78,9 @@ pub(crate) fn find(
             Judged::Refused(why) => {
                 tracing::warn!(encoder = rung.element, why, "this encoder is not used");
                 why_not.push(format!("{}: {why}", rung.element));
+                if found.rungs.is_empty() {
+                    found.refused.push((rung.element.clone(), why));
+                }
                 if rung.is_software() {
                     refused.push(rung);
                 }
@@ -101,6 +107,26 @@ pub(crate) fn find(
             codec: "H.264",
             tried: why_not.join("; "),
         }),
+    }
+}
+
+impl Found {
+    /// A board has its encoder for something: that another one works in its place is not as it should be. What is wrong with which
+    /// of a line's encoders, and what it means.
+    pub fn troubles(&self, line: &str) -> Vec<(String, String)> {
+        let Some(best) = self.rungs.first().map(|rung| &rung.element) else {
+            return Vec::new();
+        };
+        let trouble = |(element, why): &(String, String)| {
+            let advice = match element == best {
+                true => format!("{why}. It is used all the same, since no other works here."),
+                false => format!(
+                    "It is not used: {why}. {best} encodes the {line}. A newer driver or firmware may mend it; dais doctor shows what was measured."
+                ),
+            };
+            (format!("the {line} encoder {element}"), advice)
+        };
+        self.refused.iter().map(trouble).collect()
     }
 }
 

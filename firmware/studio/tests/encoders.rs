@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::config;
 use dais_studio::probe::try_encoder;
 use dais_studio::{Passport, StudioConfig};
-use faulty::{blocks, crawls, deaf, errs, garbles, on_top, repeats, spends, stalls};
+use faulty::{blocks, crawls, deaf, errs, garbles, holds, on_top, repeats, spends, stalls};
 
 fn with(element: &str) -> StudioConfig {
     let mut config = config();
@@ -27,7 +27,7 @@ fn tried(element: &str) -> Passport {
 #[test]
 fn a_trial_refuses_each_fault_for_what_it_is() {
     type Case = (fn(), &'static str, &'static AtomicBool, &'static str);
-    let cases: [Case; 8] = [
+    let cases: [Case; 9] = [
         (stalls::register, stalls::ELEMENT, &stalls::ON, "it stalls"),
         (blocks::register, blocks::ELEMENT, &blocks::ON, "it stalls"),
         (
@@ -56,6 +56,7 @@ fn a_trial_refuses_each_fault_for_what_it_is() {
             "it is too slow",
         ),
         (spends::register, spends::ELEMENT, &spends::ON, "bit rate"),
+        (holds::register, holds::ELEMENT, &holds::ON, "it holds 1"),
     ];
     for (register, element, on, what) in cases {
         register();

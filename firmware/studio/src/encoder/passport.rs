@@ -19,8 +19,8 @@ use super::trial::Tried;
 use super::{Figures, Rung, VideoShape};
 use crate::disk::replace;
 
-/// Grows when a trial measures something else.
-const FORMAT: u32 = 1;
+/// Grows when a trial measures something else, or judges otherwise.
+const FORMAT: u32 = 2;
 /// Passports of the other slot's kernel stay: an update may be rolled back.
 const MOST: usize = 64;
 const MOST_BYTES: u64 = 256 * 1024;
@@ -345,7 +345,13 @@ mod tests {
             fs::read(&path).unwrap()
         };
         let huge = vec![b' '; MOST_BYTES as usize + 1];
-        let damaged: [&[u8]; 4] = [b"", &whole[..whole.len() / 2], b"{\"format\":1}", &huge];
+        let empty = format!("{{\"format\":{FORMAT}}}");
+        let damaged = [
+            b"",
+            &whole[..whole.len() / 2],
+            empty.as_bytes(),
+            huge.as_slice(),
+        ];
         for bytes in damaged {
             fs::write(&path, bytes).unwrap();
             let passports = Passports::open(Some(path.clone()));

@@ -24,6 +24,8 @@ enum Fault {
     Crawls,
     /// Takes four times the bits.
     Spends,
+    /// Looks 16 pictures ahead.
+    Holds,
 }
 
 /// Pictures that an encoder is right for after the fault is switched on before its start.
@@ -57,6 +59,10 @@ pub fn pads() -> Vec<gst::PadTemplate> {
 
 fn wire(bin: &gst::Bin, fault: Fault, on: &'static AtomicBool) {
     let x264 = x264();
+    if fault == Fault::Holds && on.load(Ordering::Relaxed) {
+        x264.set_property_from_str("tune", "0");
+        x264.set_property("rc-lookahead", 16i32);
+    }
     bin.add(&x264).unwrap();
     let (sink, src) = (
         x264.static_pad("sink").unwrap(),
@@ -222,6 +228,7 @@ faulty!(deaf, "TestDeaf", "testdeafenc", Fault::Deaf);
 faulty!(errs, "TestErrs", "testerrsenc", Fault::Errs);
 faulty!(crawls, "TestCrawls", "testcrawlsenc", Fault::Crawls);
 faulty!(spends, "TestSpends", "testspendsenc", Fault::Spends);
+faulty!(holds, "TestHolds", "testholdsenc", Fault::Holds);
 
 /// Puts one of them on top of the ladder, with its bit rate set as a board would.
 pub fn on_top(config: &mut dais_studio::StudioConfig, element: &str) {

@@ -8,7 +8,8 @@
 //! | `psnr_db` | soft pictures decoded and compared: median over the pictures, for each plane, dB | below 30 (one picture: below 20) |
 //! | order | each decoded picture is most like the one that went in under its timestamp | another comes in its place, one comes twice, or a tenth is missing |
 //! | `fps` | (units − 1) / (time of the last − time of the first) before the end of the stream; beside a programme without the pauses | below 1.2 times the programme's |
-//! | `first_after`, `held` | pictures that it had taken when the first unit came; that it kept when all were in | never by itself |
+//! | `held` | pictures that it kept when all were in and it had come to rest | above 4 |
+//! | `first_after` | pictures that it had taken when the first unit came: those that wait in it, too | never by itself |
 //! | `rate` | kbit/s of the second half of the noisy pictures at the programme's frame rate / kbit/s asked for | above 1.6, or below 0.4 of what a bit a pixel would fill |
 //! | `keyframe_after` | pictures from the request to the keyframe | more than 10, or none |
 //!
@@ -33,6 +34,8 @@ use run::{Trial, grey};
 /// Keyframes that come by themselves are as far apart as that, in pictures.
 const FAR: u32 = 300;
 const OBEYS_WITHIN: u64 = 10;
+/// Hardware works on two or three at once. MPP holds 16 unless it is told otherwise: half a second at 30 frames a second.
+const MOST_HELD: u64 = 4;
 /// Another decoder's rounding costs a few dB of 40 or more; a wrong stride, colour or range leaves less than 25.
 const GOOD_DB: f64 = 30.0;
 const STALLS: Duration = Duration::from_millis(1500);
@@ -85,6 +88,8 @@ pub(crate) enum Fault {
     Undecodable(String),
     #[error("it is too slow: {fps:.0} frames a second, at least {need:.0} are needed")]
     TooSlow { fps: f64, need: f64 },
+    #[error("it holds {0} pictures back, which is too late for a live show: {MOST_HELD} at most")]
+    Holds(u64),
     #[error("it does not keep to the bit rate: {:.0} % of what was asked for", .0 * 100.0)]
     Rate(f64),
 }

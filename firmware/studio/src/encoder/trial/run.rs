@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Fault, Figures, GOOD_DB, LOOK, OBEYS_WITHIN, Patience, STALLS, Terms, decode};
+use super::{
+    Fault, Figures, GOOD_DB, LOOK, MOST_HELD, OBEYS_WITHIN, Patience, STALLS, Terms, decode,
+};
 use crate::encoder::pictures::{PHASES, Pictures, Planes, psnr};
 use crate::encoder::{Encoding, Rung, VideoShape, raw_video_caps, request_keyframe};
 use crate::time::StudioTime;
@@ -227,6 +229,9 @@ impl Trial {
         }
         if let Some(caps) = caps {
             self.compare(units, &caps, &mut faults);
+        }
+        if let Some(held) = self.figures.held.filter(|held| *held > MOST_HELD) {
+            faults.push(Fault::Holds(held));
         }
         Some(faults)
     }

@@ -80,6 +80,7 @@ test("a decline can be taken back, and carries the host's words when it is not",
   await shot(first, "host-words-desktop");
   await says(guest, "Waiting for the host");
   await request.getByRole("button", { name: "Decline with these words" }).click();
+  await shot(first, "host-undo-desktop");
   await says(guest, "Declined");
   await guest.getByText("Tomorrow at eight, please.").waitFor();
   await shot(guest, "guest-declined-words-phone");

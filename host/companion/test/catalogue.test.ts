@@ -28,7 +28,7 @@ test("each alarm has a Chinese name", () => {
     ...named("src/appliance.rs", /const (?:MEDIA_DOWN|SETTINGS): &str = "(.+)"/g, 2),
     ...named("src/appliance.rs", /vitals\.alarm\(\s*"(\w+)"/g),
     ...named("studio/src/capture/signal.rs", /=> "(the host's camera(?! is well).+)"/g, 5),
-    ...named("studio/src/capture.rs", /"(the host's [^"]* (?:gives|can't) [^"]*)"/g, 2),
+    ...named("studio/src/capture/spec.rs", /"(the host's [^"]* (?:gives|can't) [^"]*)"/g, 2),
     ...named("studio/src/capture/screen.rs", /const WHAT: &str = "(.+)"/g),
     ...named("studio/src/capture/monitor.rs", /const WHAT: &str = "(.+)"/g),
     ...named("studio/src/programme/pace.rs", /const PACE_WHAT: &str = "(.+)"/g),

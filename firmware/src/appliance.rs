@@ -441,9 +441,7 @@ impl Appliance {
                 tracing::error!(%error, "a ban was not kept; it holds until the box restarts");
             }
             tokio::time::sleep(LAST_WORD).await;
-            if let Err(error) = broker.revoke(&who).await {
-                tracing::error!(%error, %who, "a banned guest's connection could not be ended");
-            }
+            end_connection(&broker, &who).await;
         });
     }
 
@@ -644,6 +642,13 @@ impl Appliance {
         }
         let _ = tokio::time::timeout(FAREWELL, self.control.link().stop()).await;
         Ok(())
+    }
+}
+
+/// Whose credential ended already: without it they could not come back, but would stay until they go.
+async fn end_connection(broker: &Arc<dyn Broker>, who: &Identity) {
+    if let Err(error) = broker.revoke(who).await {
+        tracing::error!(%error, %who, "the connection of somebody who was sent away could not be ended");
     }
 }
 

@@ -113,14 +113,15 @@ impl Control {
                 .unwrap_or_else(|| down.clone()),
             correlation: request.correlation_data.as_ref().map(|data| data.to_vec()),
         };
-        let (id, method, call) = match Inbound::parse(&request.payload) {
+        let inbound = Inbound::parse(&request.payload);
+        let (id, method) = match &inbound {
             // Never past its rate: it may be a will, which comes once.
             Ok(Inbound::SessionGone) => return Received::Gone(request.from.clone()),
-            Ok(Inbound::UnknownNotification(_)) => (None, None, None),
-            Ok(Inbound::Request(r)) => (Some(r.id), Some(r.method), Some(r.call)),
-            Err(BadEnvelope { id, error }) => (id, None, Some(Err(error))),
+            Ok(Inbound::UnknownNotification(_)) => (None, None),
+            Ok(Inbound::Request(r)) => (Some(r.id.as_str()), Some(r.method.as_str())),
+            Err(bad) => (bad.id.as_deref(), None),
         };
-        let candidate = method.as_deref() == Some("media.candidate");
+        let candidate = method == Some("media.candidate");
         let refusal = if let Err(wait) = self.take(&request.from, now, candidate) {
             if id.is_none() {
                 return self.drop_it("it came past its sender's rate");
@@ -140,21 +141,19 @@ impl Control {
         } else {
             None
         };
-        match (refusal, id, method, call) {
-            (_, None, None, None) => self.drop_it("a notification that the box does not know"),
-            (None, Some(id), Some(method), Some(call)) => {
-                let call = may_call(request.from.role, &method).and(call);
-                Received::Call(envelope(id), call)
+        let (id, error) = match (inbound, refusal) {
+            (Ok(Inbound::SessionGone | Inbound::UnknownNotification(_)), _) => {
+                return self.drop_it("a notification that the box does not know");
             }
-            (refusal, id, _, call) => {
-                let Some(error) = refusal.or_else(|| call.and_then(Result::err)) else {
-                    return self.drop_it("a request without an id");
-                };
-                let to = envelope(String::new());
-                self.send_reply(&to, id.as_deref(), &Err(error));
-                Received::Nothing
+            (Ok(Inbound::Request(r)), None) => {
+                let call = may_call(request.from.role, &r.method).and(r.call);
+                return Received::Call(envelope(r.id), call);
             }
-        }
+            (Ok(Inbound::Request(r)), Some(refusal)) => (Some(r.id), refusal),
+            (Err(BadEnvelope { id, error }), refusal) => (id, refusal.unwrap_or(error)),
+        };
+        self.send_reply(&envelope(String::new()), id.as_deref(), &Err(error));
+        Received::Nothing
     }
 
     fn take(&mut self, from: &Identity, now: u64, candidate: bool) -> Result<(), u64> {

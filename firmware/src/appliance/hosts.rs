@@ -4,7 +4,7 @@ use dais_protocol::{Id, PairedHost, PairedHosts, RpcError};
 use dais_room::access::{Identity, Role};
 
 use super::calls::unavailable;
-use super::{Appliance, LAST_WORD};
+use super::{Appliance, LAST_WORD, end_connection};
 use crate::book::Presence;
 use crate::config::BrokerMode;
 
@@ -59,9 +59,7 @@ impl Appliance {
             if own {
                 tokio::time::sleep(LAST_WORD).await;
             }
-            if let Err(error) = broker.revoke(&who).await {
-                tracing::error!(%error, %who, "an unpaired console's connection could not be ended");
-            }
+            end_connection(&broker, &who).await;
         });
         Ok(())
     }

@@ -153,22 +153,25 @@ impl Samples {
         self.0.push_back((now, took.nseconds() as f32 / 1e6));
     }
 
-    fn percentiles(&self, now: ClockTime) -> Latency {
+    fn recent(&self, now: ClockTime) -> Vec<f32> {
         let oldest = now.saturating_sub(LOOK_BACK);
-        let mut recent: Vec<f32> = self
-            .0
-            .iter()
-            .filter(|(at, _)| *at >= oldest)
-            .map(|(_, ms)| *ms)
-            .collect();
-        recent.sort_by(f32::total_cmp);
+        let recent = self.0.iter().filter(|(at, _)| *at >= oldest);
+        recent.map(|(_, ms)| *ms).collect()
+    }
+}
+
+impl Latency {
+    fn of(mut samples: Vec<f32>) -> Latency {
+        samples.sort_by(f32::total_cmp);
+        let last = samples.len().saturating_sub(1);
         let at = |share: f64| {
-            recent.get(((recent.len() as f64 * share) as usize).min(recent.len().saturating_sub(1)))
+            let place = (samples.len() as f64 * share) as usize;
+            samples.get(place.min(last)).copied().unwrap_or(0.0)
         };
         Latency {
-            p50_ms: at(0.5).copied().unwrap_or(0.0),
-            p99_ms: at(0.99).copied().unwrap_or(0.0),
-            samples: recent.len() as u32,
+            p50_ms: at(0.5),
+            p99_ms: at(0.99),
+            samples: samples.len() as u32,
         }
     }
 }
@@ -219,13 +222,16 @@ impl Ledger {
 
     /// Capture → mix, mix → encoded, capture → encoded.
     pub fn percentiles(&self, now: ClockTime) -> [Latency; 3] {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        [
-            &state.capture_to_mix,
-            &state.mix_to_encoded,
-            &state.capture_to_encoded,
-        ]
-        .map(|s| s.percentiles(now))
+        let recent = {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            [
+                state.capture_to_mix.recent(now),
+                state.mix_to_encoded.recent(now),
+                state.capture_to_encoded.recent(now),
+            ]
+        };
+        // Without the lock, which the mix takes for each frame.
+        recent.map(Latency::of)
     }
 }
 

@@ -6,8 +6,8 @@ mod session_peer;
 
 use std::time::{Duration, Instant};
 
+use session_peer::Setup;
 use session_peer::bench::{GUEST, PATIENCE, start};
-use session_peer::{PeerProcess, Setup};
 
 #[test]
 #[ignore = "the other side of the tests below, which start it"]
@@ -34,6 +34,25 @@ fn weight() -> (usize, usize, u64) {
     )
 }
 
+/// The weight once it has not changed for half a second.
+async fn at_rest() -> (usize, usize, u64) {
+    let until = Instant::now() + PATIENCE;
+    let mut seen = Vec::new();
+    while seen.len() < 5 {
+        let now = weight();
+        if seen
+            .last()
+            .is_some_and(|&(threads, files, _)| (threads, files) != (now.0, now.1))
+        {
+            seen.clear();
+        }
+        assert!(Instant::now() < until, "it does not come to rest: {now:?}");
+        seen.push(now);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    weight()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thirty_sessions_leave_no_thread_and_no_descriptor() {
     let mut b = start();
@@ -47,8 +66,7 @@ async fn thirty_sessions_leave_no_thread_and_no_descriptor() {
         b.studio.close(&id);
         drop(peer);
         if cycle == 9 {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            settled = weight();
+            settled = at_rest().await;
         }
     }
     let until = Instant::now() + PATIENCE;
@@ -65,79 +83,4 @@ async fn thirty_sessions_leave_no_thread_and_no_descriptor() {
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-}
-
-/// Hundredths of a second of CPU of this process.
-fn cpu_ticks() -> u64 {
-    ticks_of(std::path::Path::new("/proc/self/stat"))
-}
-
-fn ticks_of(stat: &std::path::Path) -> u64 {
-    let stat = std::fs::read_to_string(stat).unwrap();
-    let (_, after) = stat.rsplit_once(')').unwrap();
-    let field = |n: usize| {
-        after
-            .split_whitespace()
-            .nth(n)
-            .unwrap()
-            .parse::<u64>()
-            .unwrap()
-    };
-    field(11) + field(12)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement, not a test: run it by name"]
-async fn measure_nine_sessions() {
-    let mut b = start();
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let measure = async |what: &str| {
-        let (ticks, at) = (cpu_ticks(), Instant::now());
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        let percent = (cpu_ticks() - ticks) as f64 / at.elapsed().as_secs_f64();
-        println!(
-            "{what}: {percent:.1} % of a core; threads, descriptors, KiB: {:?}",
-            weight()
-        );
-    };
-    measure("no session").await;
-    let mut peers: Vec<PeerProcess> = Vec::new();
-    let (width, height) = if std::env::var_os("BIG").is_some() {
-        (640, 360)
-    } else {
-        (320, 240)
-    };
-    for guest in 1..=9 {
-        let setup = Setup {
-            width,
-            height,
-            ..Setup::default()
-        };
-        let joined = Instant::now();
-        peers.push(b.join(&format!("s{guest}"), GUEST, &setup).await);
-        println!("guest {guest} alive after {:?}", joined.elapsed());
-    }
-    measure("nine sessions").await;
-    let health = serde_json::to_value(b.studio.health().sessions).unwrap();
-    let fps: Vec<_> = health
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|s| s["fps"].clone())
-        .collect();
-    println!("decoded fps: {fps:?}");
-    // Which threads worked: name → (how many, hundredths of a second since their start).
-    let mut threads = std::collections::BTreeMap::new();
-    for task in std::fs::read_dir("/proc/self/task").unwrap() {
-        let path = task.unwrap().path();
-        let name = std::fs::read_to_string(path.join("comm")).unwrap();
-        let name: String = name
-            .trim()
-            .chars()
-            .filter(|c| !c.is_ascii_digit())
-            .collect();
-        let entry = threads.entry(name).or_insert((0, 0));
-        *entry = (entry.0 + 1, entry.1 + ticks_of(&path.join("stat")));
-    }
-    println!("{threads:?}");
 }

@@ -4,9 +4,9 @@
 //! ([`Patience`]), because then the machine stands and not the encoder.
 //!
 //! - It posts an error: at once.
-//! - It is fed and gives nothing for 0.7 s ([`STALLED_SOON`]); from its start to its first unit, 2 s. A *software* encoder that does
-//!   not even take its frames for want of CPU has 2 s, too, and is built anew once before it is left: on a machine at twenty times
-//!   its load each new encoder made it worse, and another one would be no faster.
+//! - It is fed and gives nothing for 0.7 s ([`STALLED_SOON`]); from its start to its first unit, 2 s. A *software* encoder always has
+//!   2 s ([`STALLED`]), and is built anew once before it is left: what it lacks is CPU, each new one takes some of that, and the next
+//!   rung, openh264, takes half as much again as x264.
 //! - A keyframe was asked for, and half a second of units came without one ([`Line::obeys_within`](super::Line::obeys_within)).
 //! - A trial beside the programme found it wrong.
 //!
@@ -32,7 +32,7 @@ use crate::studio::Shared;
 pub(super) const LOOK: Duration = Duration::from_millis(40);
 /// Nothing came out for so long, though it took frames: with building the next one that stays below a second.
 const STALLED_SOON: Duration = Duration::from_millis(700);
-/// An encoder that opens, or a software encoder that does not get to its frames, gives nothing for so long.
+/// The same of an encoder that opens, or of a software encoder.
 const STALLED: Duration = Duration::from_secs(2);
 /// At low frame rates time alone says little: so many frames must have been given to it.
 const STALLED_FRAMES: u64 = 4;
@@ -70,6 +70,7 @@ struct Opened {
 }
 
 /// Why an encoder is not kept.
+#[derive(Debug, PartialEq)]
 enum Failure {
     /// Its machine may be the cause.
     Starved,
@@ -79,10 +80,27 @@ enum Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Failure::Starved => write!(f, "nothing came out of it for {} s", STALLED.as_secs()),
+            Failure::Starved => f.write_str(&nothing_for(STALLED)),
             Failure::Certain(why) => f.write_str(why),
         }
     }
+}
+
+fn nothing_for(time: Duration) -> String {
+    format!("nothing came out of it for {} s", time.as_secs_f64())
+}
+
+/// Whether an encoder is given up that is fed and has given nothing for `silent`; `opens`: not yet anything.
+fn gave_nothing(silent: Duration, software: bool, opens: bool) -> Option<Failure> {
+    let patience = if software || opens {
+        STALLED
+    } else {
+        STALLED_SOON
+    };
+    (silent > patience).then(|| match software {
+        true => Failure::Starved,
+        false => Failure::Certain(nothing_for(patience)),
+    })
 }
 
 /// Looks after all encoders until `stop`, on a thread of its own: building and stopping one takes time.
@@ -186,25 +204,10 @@ impl Kept {
         if fed < STALLED_FRAMES {
             return None;
         }
-        // What waits before it was not taken by it.
-        let waits = encoding.appsrc.current_level_buffers();
-        let takes = fed.saturating_sub(waits) >= STALLED_FRAMES;
         let software = ladder
             .and_then(Ladder::rung)
             .is_none_or(|rung| rung.is_software());
-        let opens = units == self.opened.units;
-        if !opens && (takes || !software) {
-            return (silent > STALLED_SOON).then(|| {
-                Failure::Certain(format!(
-                    "nothing came out of it for {} s",
-                    STALLED_SOON.as_secs_f64()
-                ))
-            });
-        }
-        (silent > STALLED).then_some(match software {
-            true => Failure::Starved,
-            false => Failure::Certain(Failure::Starved.to_string()),
-        })
+        gave_nothing(silent, software, units == self.opened.units)
     }
 
     /// For the next rung, or to be built anew.
@@ -329,5 +332,26 @@ impl Kept {
         if let Some(encoding) = self.encoding.take() {
             encoding.leave();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn software_that_gives_nothing_is_not_left_within_the_second_of_hardware() {
+        let second = Duration::from_secs(1);
+        let left = |silent, software, opens| gave_nothing(silent, software, opens);
+        assert!(
+            matches!(left(second, false, false), Some(Failure::Certain(why)) if why.contains("0.7 s"))
+        );
+        assert_eq!(left(second, true, false), None);
+        assert_eq!(left(second, false, true), None);
+        assert_eq!(left(3 * second, true, false), Some(Failure::Starved));
+        assert!(matches!(
+            left(3 * second, false, true),
+            Some(Failure::Certain(_))
+        ));
     }
 }

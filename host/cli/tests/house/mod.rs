@@ -54,6 +54,8 @@ impl House {
 
     fn start_with(web: &str, settings: &str, level: &str) -> Self {
         let data = tempfile::tempdir().unwrap();
+        // Without them it is as a new box is.
+        let _ = fs::copy(passports(), data.path().join(PASSPORTS));
         let (daisd, said) = launch(data.path(), web, settings, [0, 0], level);
         let text = |key: &str| said[key].as_str().unwrap().to_owned();
         Self {
@@ -168,10 +170,36 @@ impl Drop for House {
     fn drop(&mut self) {
         let _ = self.daisd.kill();
         let _ = self.daisd.wait();
+        share_passports(self.data.path());
         if std::thread::panicking() {
             // Its log and its recordings say why.
             self.data.disable_cleanup(true);
             eprintln!("the box's data is kept in {}", self.data.path().display());
+        }
+    }
+}
+
+/// What a box found out about this machine's encoders. To try them takes most of two cores for half a minute, beside the guests of
+/// the test; the next boxes know.
+const PASSPORTS: &str = "encoders.json";
+
+fn passports() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(PASSPORTS)
+}
+
+fn share_passports(data: &Path) {
+    let Ok(text) = fs::read_to_string(data.join(PASSPORTS)) else {
+        return;
+    };
+    let document: Value = serde_json::from_str(&text).unwrap_or_default();
+    let all = document["passports"].as_array();
+    // A refusal may be of a moment in which many tests ran: the next box finds out for itself.
+    if all.is_some_and(|all| all.iter().all(|passport| passport["refused"].is_null())) {
+        // Whole, whoever reads it now. Without it the next one tries them itself.
+        if let Ok(draft) = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR"))
+            && fs::write(draft.path(), text).is_ok()
+        {
+            let _ = draft.persist(passports());
         }
     }
 }

@@ -99,7 +99,7 @@ class Machine:
             (self.work / left).unlink(missing_ok=True)
         # Software emulation also where there is KVM: a KVM that hangs or is nested would make the test depend on the machine.
         command = ["qemu-system-aarch64" if arm else "qemu-system-x86_64", "-accel", "tcg,thread=multi"]
-        command += ["-machine", "virt", "-cpu", "cortex-a72"] if arm else ["-machine", "q35", "-cpu", "max"]
+        command += ["-machine", "virt", "-cpu", "cortex-a72"] if arm else ["-machine", "q35", "-cpu", "Nehalem"]
         command += ["-smp", "2", "-m", "1536", "-display", "none", "-nodefaults"]
         command += ["-serial", f"file:{self.console_file}", "-device", "virtio-rng-pci", "-device", "qemu-xhci"]
         command += ["-drive", f"if=pflash,format=raw,readonly=on,file={firmware / code}"]

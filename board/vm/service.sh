@@ -41,10 +41,12 @@ retitle() { call room.set "{\"title\":\"Show $(cut -d' ' -f1 /proc/uptime)\"}"; 
 
 # Flash: a day's writes outside recordings, at most 50 MB. The day: a show of 24 hours, in which somebody opens the invite each
 # minute, every other of them goes on air and leaves (five changes of the room), and a console changes something every 30 s.
-flash() {
-  quiet=$(cost 1 sleep 5)
+joins_and_changes() {
   a_join=$(cost 8 join)
   a_change=$(cost 20 retitle)
+}
+flash() {
+  quiet=$(cost 1 sleep 5)
   day=$(((1440 * a_join + (720 * 5 + 2880) * a_change + quiet * 17280) / 1000000))
   say "flash: $a_join bytes a join, $a_change a change, $quiet in 5 s of show; $day MB in a day of show"
   [ $day -le 50 ]

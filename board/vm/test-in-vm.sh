@@ -44,6 +44,8 @@ tried() { [ "$(journalctl -u daisd -o cat --no-pager | grep -c "has a passport")
 await 240 "the encoders were tried" tried
 say "the encoders were tried"
 url=$(call invite.create '{}' | jq -r .url)
+# Before the guest: beside one, an emulated machine needs eight seconds for a call.
+joins_and_changes
 ./dais guest --join "$url" --video 'test:color=#e07020' --audio 'test:tone=1000' --timeout 300 --json >guest.json 2>guest.log &
 guest=$!
 saw() { grep -q "\"event\":\"$1\"" guest.json; }

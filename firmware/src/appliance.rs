@@ -27,7 +27,7 @@ use crate::config::{BrokerMode, Config};
 use crate::control::{Control, Envelope, FAREWELL, Received};
 use crate::destinations::{Changed, Destinations};
 use crate::flight::{Fault, Flight, Kind};
-use crate::journal::{Journal, JournalError};
+use crate::journal::Journal;
 use crate::media::{Done, Signals};
 use crate::plane::Plane;
 use crate::reach::Reach;
@@ -95,6 +95,8 @@ pub struct Appliance {
 
 /// What a console reads of the media part being down, as the `what` of an alarm.
 const MEDIA_DOWN: &str = "media";
+/// The same of a room that cannot be kept for the next start.
+const MEMORY: &str = "memory";
 /// The `what` of an alarm of settings that are not followed.
 const SETTINGS: &str = "settings";
 /// Meters come ten times a second; the flight recorder keeps the first of them.
@@ -109,16 +111,12 @@ const WILL_MS: u64 = 2_000;
 
 impl Appliance {
     /// Runs the box until `stop` says so, then ends recordings and says good-bye.
-    pub async fn run(
-        parts: Parts,
-        mut inbox: Inbox,
-        mut stop: watch::Receiver<bool>,
-    ) -> Result<(), JournalError> {
+    pub async fn run(parts: Parts, mut inbox: Inbox, mut stop: watch::Receiver<bool>) {
         let (done, mut results) = mpsc::unbounded_channel();
         let mistake = parts.mistake.clone();
         let mut plane = parts.plane.changes();
         let mut this = Self::new(parts, done);
-        this.restore_media()?;
+        this.restore_media();
         if let Some(mistake) = mistake {
             this.raise(SETTINGS, mistake);
         }
@@ -136,14 +134,14 @@ impl Appliance {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(heard) = inbox.phones.next() => match heard {
-                    FromPhones::Presence(change) => this.on_presence(&change)?,
-                    FromPhones::Mqtt(incoming) => this.on_mqtt(incoming)?,
+                    FromPhones::Presence(change) => this.on_presence(&change),
+                    FromPhones::Mqtt(incoming) => this.on_mqtt(incoming),
                 },
                 () = plane.next() => this.on_plane(),
-                Some(event) = inbox.studio.recv() => this.on_studio(event)?,
-                Some(Done { to, result }) = results.recv() => this.answer(&to, result.map(|()| serde_json::json!({})), false)?,
-                _ = second.tick() => this.every_second()?,
-                () = timeout => this.apply(Input::Tick, None)?,
+                Some(event) = inbox.studio.recv() => this.on_studio(event),
+                Some(Done { to, result }) = results.recv() => this.answer(&to, result.map(|()| serde_json::json!({})), false),
+                _ = second.tick() => this.every_second(),
+                () = timeout => this.apply(Input::Tick, None),
             }
         }
         this.finish().await
@@ -213,22 +211,20 @@ impl Appliance {
     }
 
     /// Guests of before a restart are in their seats already; the picture starts with them.
-    fn restore_media(&mut self) -> Result<(), JournalError> {
-        self.keep()?;
+    fn restore_media(&mut self) {
+        self.keep();
         self.show();
-        Ok(())
     }
 
-    fn on_mqtt(&mut self, incoming: Incoming) -> Result<(), JournalError> {
+    fn on_mqtt(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Connected => {
                 tracing::info!("connected to the broker");
                 self.vitals.over("broker");
-                self.greet_the_awaited()?;
+                self.greet_the_awaited();
                 self.shown = 0;
                 self.show();
                 self.publish_outputs();
-                Ok(())
             }
             Incoming::Disconnected { why } => {
                 tracing::warn!(why, "the connection to the broker was lost; trying again");
@@ -237,7 +233,6 @@ impl Appliance {
                     format!("Phones cannot reach the box: {why} The box tries again by itself."),
                     self.clock.now_ms(),
                 );
-                Ok(())
             }
             Incoming::Request(request) => self.on_request(request),
         }
@@ -245,37 +240,36 @@ impl Appliance {
 
     /// An external broker kept its clients through a restart of the box, and none of them logs in anew: the guests of
     /// before are taken for present. One who is not has no media, and loses the seat when its grace is over.
-    fn greet_the_awaited(&mut self) -> Result<(), JournalError> {
+    fn greet_the_awaited(&mut self) {
         if self.config.broker.mode != BrokerMode::External {
-            return Ok(());
+            return;
         }
         let awaited: Vec<Id> = self.room.awaited_guests().cloned().collect();
         for user in awaited {
-            self.see(&guest(&user), user)?;
+            self.see(&guest(&user), user);
         }
-        Ok(())
     }
 
-    fn on_request(&mut self, request: Request) -> Result<(), JournalError> {
+    fn on_request(&mut self, request: Request) {
         let now = self.clock.now_ms();
         match self.control.receive(request, now) {
-            Received::Nothing => Ok(()),
+            Received::Nothing => {}
             Received::Gone(who) => self.on_gone(&who),
             Received::Call(to, call) => {
                 let who = to.from.clone();
-                self.on_call(to, call)?;
+                self.on_call(to, call);
                 // A request shows that its sender is there, unless the broker said meanwhile that they went.
                 match caller(&who) {
                     Some(Caller::Guest(user)) if self.departed.contains_key(&user) => {
                         self.gone(&who)
                     }
-                    _ => Ok(()),
+                    _ => {}
                 }
             }
         }
     }
 
-    fn on_presence(&mut self, change: &Presence) -> Result<(), JournalError> {
+    fn on_presence(&mut self, change: &Presence) {
         let now = self.clock.now_ms();
         self.taken_over.retain(|_, at| *at + WILL_MS > now);
         self.departed.retain(|_, at| *at + WILL_MS > now);
@@ -283,7 +277,7 @@ impl Appliance {
         match change {
             Presence::Arrived(who) => {
                 let Some(Caller::Guest(user)) = caller(who) else {
-                    return Ok(());
+                    return;
                 };
                 let lately = self.departed.remove(&user).is_some();
                 if lately || self.is_live(&user) {
@@ -304,27 +298,27 @@ impl Appliance {
         self.room.live_guests().any(|live| live == user)
     }
 
-    fn see(&mut self, who: &Identity, user: Id) -> Result<(), JournalError> {
+    fn see(&mut self, who: &Identity, user: Id) {
         let Some(name) = self.book.name_of(who).or_else(|| user.parse::<Name>().ok()) else {
-            return Ok(());
+            return;
         };
         self.apply(Input::Seen { user, name }, None)
     }
 
     /// `session.gone` came: a good-bye, or a will.
-    fn on_gone(&mut self, who: &Identity) -> Result<(), JournalError> {
+    fn on_gone(&mut self, who: &Identity) {
         let until = self.clock.now_ms().saturating_sub(WILL_MS);
         if let Some(Caller::Guest(user)) = caller(who)
             && self.taken_over.remove(&user).is_some_and(|at| at > until)
         {
             // The old connection's will: its successor is live.
             self.stop_watching(who);
-            return Ok(());
+            return;
         }
         self.gone(who)
     }
 
-    fn gone(&mut self, who: &Identity) -> Result<(), JournalError> {
+    fn gone(&mut self, who: &Identity) {
         self.stop_watching(who);
         match caller(who) {
             Some(Caller::Guest(user)) => self.apply(Input::SessionGone { user }, None),
@@ -332,39 +326,43 @@ impl Appliance {
                 self.stop_looking(who);
                 self.apply(Input::HostGone { user }, None)
             }
-            None => Ok(()),
+            None => {}
         }
     }
 
     /// Gives the room an input, makes the result durable, and carries it out.
-    fn apply(&mut self, input: Input, to: Option<&Envelope>) -> Result<(), JournalError> {
+    fn apply(&mut self, input: Input, to: Option<&Envelope>) {
         let now = self.clock.now_ms();
         if !matches!(input, Input::Tick | Input::Speaking { .. }) {
             self.flight.note(Kind::Input, format!("{input:?}"));
         }
         let effects = self.room.apply(input, now);
-        self.keep()?;
+        self.keep();
         for effect in effects {
             self.flight.note(Kind::Effect, format!("{effect:?}"));
-            self.carry_out(effect, to)?;
+            self.carry_out(effect, to);
         }
         self.settle_off_air();
         self.show();
-        Ok(())
     }
 
-    fn keep(&mut self) -> Result<(), JournalError> {
-        match self.room.take_record() {
-            Some(record) => self.journal.append(&record),
-            None => Ok(()),
+    /// Puts on the disk what changed, before anybody hears of it. A show outlasts its disk.
+    fn keep(&mut self) {
+        let Some(record) = self.room.take_record() else {
+            return;
+        };
+        match self.journal.append(&record) {
+            Ok(()) => self.vitals.over(MEMORY),
+            Err(error) => {
+                let advice = format!(
+                    "{error} The show goes on, but what changes in the room now is forgotten at the next start."
+                );
+                self.raise(MEMORY, advice);
+            }
         }
     }
 
-    fn carry_out(
-        &mut self,
-        effect: Effect,
-        envelope: Option<&Envelope>,
-    ) -> Result<(), JournalError> {
+    fn carry_out(&mut self, effect: Effect, envelope: Option<&Envelope>) {
         match effect {
             Effect::Reply { result, .. } => {
                 if let Some(envelope) = envelope {
@@ -394,12 +392,11 @@ impl Appliance {
                 camera,
             } => {
                 tracing::info!(%user, %session, "a guest is offered a media session");
-                return self.open_guest(user, session, camera);
+                self.open_guest(user, session, camera);
             }
             Effect::CloseMedia { session } => self.close_session(&session),
             Effect::Evict { user } => self.evict(&user),
         }
-        Ok(())
     }
 
     /// The room knows consoles by id; people know them by name.
@@ -457,7 +454,7 @@ impl Appliance {
         self.show_picture();
     }
 
-    fn on_studio(&mut self, event: Event) -> Result<(), JournalError> {
+    fn on_studio(&mut self, event: Event) {
         let now = self.clock.now_ms();
         match event {
             Event::Moving => {
@@ -466,11 +463,11 @@ impl Appliance {
             }
             Event::Offer { session, sdp } => self.on_offer(&session, sdp),
             Event::Candidate { session, candidate } => self.on_candidate(&session, candidate),
-            Event::Alive { session } => return self.on_media(&session, MediaEvent::Alive),
-            Event::Lost { session } => return self.on_media(&session, MediaEvent::Lost),
+            Event::Alive { session } => self.on_media(&session, MediaEvent::Alive),
+            Event::Lost { session } => self.on_media(&session, MediaEvent::Lost),
             Event::Failed { session, reason } => {
                 tracing::info!(session, reason, "a media session ended by itself");
-                return self.on_media(&session, MediaEvent::Failed);
+                self.on_media(&session, MediaEvent::Failed);
             }
             Event::Output(status) => {
                 let changed = self.destinations.on_output(status, now);
@@ -480,14 +477,13 @@ impl Appliance {
                 let changed = self.destinations.on_record(status);
                 self.on_changed(changed);
             }
-            Event::Levels(levels) => return self.on_levels(&levels),
+            Event::Levels(levels) => self.on_levels(&levels),
             Event::Trouble { what, advice } => {
                 self.flight.write_soon(Fault::Alarm, &what);
                 self.raise(&what, advice);
             }
             Event::TroubleOver { what } => self.vitals.over(&what),
         }
-        Ok(())
     }
 
     /// A trouble goes to every console once, and into `health` until it is over.
@@ -540,7 +536,7 @@ impl Appliance {
         ));
     }
 
-    fn on_levels(&mut self, levels: &[dais_studio::api::Level]) -> Result<(), JournalError> {
+    fn on_levels(&mut self, levels: &[dais_studio::api::Level]) {
         let seats = levels.iter().map(|l| dais_protocol::Meter {
             seat: l.seat,
             level_db: l.level_db,
@@ -566,13 +562,12 @@ impl Appliance {
                         speaking: level.speaking,
                     },
                     None,
-                )?;
+                );
             }
         }
-        Ok(())
     }
 
-    fn every_second(&mut self) -> Result<(), JournalError> {
+    fn every_second(&mut self) {
         let now = self.clock.now_ms();
         let watchers = self.watchers();
         self.repeat_attention(now);
@@ -621,12 +616,11 @@ impl Appliance {
                 self.control.publish_pending(&pending);
             }
         }
-        Ok(())
     }
 
-    async fn finish(mut self) -> Result<(), JournalError> {
+    async fn finish(mut self) {
         tracing::info!("stopping");
-        self.keep()?;
+        self.keep();
         for session in self.sessions.keys().cloned().collect::<Vec<_>>() {
             self.signals.close(&session);
             self.plane.close(&session);
@@ -641,7 +635,6 @@ impl Appliance {
             );
         }
         let _ = tokio::time::timeout(FAREWELL, self.control.link().stop()).await;
-        Ok(())
     }
 }
 

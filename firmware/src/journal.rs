@@ -2,7 +2,7 @@
 //!
 //! A file of [`Lines`]: the whole room, then what each change changed in it, with the replies that are new. It is begun
 //! anew at each start, and when it is full. A last line that a power cut tore is left out, which is right: nobody was told
-//! of it.
+//! of it. A disk that cannot be written keeps no box from starting, and ends no show: each change tries again.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -45,9 +45,8 @@ struct Change {
 
 pub struct Journal {
     path: PathBuf,
-    lines: Lines,
-    /// What the file's lines make of `core`.
-    core: Value,
+    /// The file, and what its lines make of `core`; none while it cannot be written.
+    kept: Option<(Lines, Value)>,
     /// All of it folded together, to begin the file anew with.
     whole: Record,
 }
@@ -69,20 +68,11 @@ impl Journal {
             None => Room::new(opening),
         };
         let whole = room.whole_record();
-        let (lines, core) = begin(&path, &whole).map_err(|source| JournalError {
-            path: path.clone(),
-            what: "written",
-            source,
-        })?;
-        Ok((
-            Self {
-                path,
-                lines,
-                core,
-                whole,
-            },
-            room,
-        ))
+        let kept = begin(&path, &whole).inspect_err(|error| {
+            tracing::error!(%error, file = %path.display(), "the journal cannot be written; the room is kept in memory alone");
+        });
+        let kept = kept.ok();
+        Ok((Self { path, kept, whole }, room))
     }
 
     /// Returns when the record is on disk.
@@ -96,19 +86,21 @@ impl Journal {
     }
 
     fn try_append(&mut self, record: &Record) -> io::Result<()> {
-        let mut record = serde_json::to_value(record)?;
-        let core = record["core"].take();
-        let change = Change {
-            at: BootTime::now(),
-            ms: record["at"].take(),
-            core: json_patch::diff(&self.core, &core),
-            replies: record["replies"].take(),
-        };
-        if self.lines.add(&serde_json::to_vec(&change)?)? {
-            self.core = core;
-        } else {
-            (self.lines, self.core) = begin(&self.path, &self.whole)?;
+        if let Some((lines, old)) = &mut self.kept {
+            let mut record = serde_json::to_value(record)?;
+            let core = record["core"].take();
+            let change = Change {
+                at: BootTime::now(),
+                ms: record["at"].take(),
+                core: json_patch::diff(old, &core),
+                replies: record["replies"].take(),
+            };
+            if lines.add(&serde_json::to_vec(&change)?)? {
+                *old = core;
+                return Ok(());
+            }
         }
+        self.kept = Some(begin(&self.path, &self.whole)?);
         Ok(())
     }
 }
@@ -199,6 +191,10 @@ mod tests {
     }
 
     fn ask(room: &mut Room, journal: &mut Journal, user: &str) {
+        try_to_ask(room, journal, user).unwrap();
+    }
+
+    fn try_to_ask(room: &mut Room, journal: &mut Journal, user: &str) -> Result<(), JournalError> {
         let user: dais_protocol::Id = user.parse().unwrap();
         room.apply(
             Input::Seen {
@@ -219,7 +215,7 @@ mod tests {
             },
             20,
         );
-        journal.append(&room.take_record().unwrap()).unwrap();
+        journal.append(&room.take_record().unwrap())
     }
 
     #[test]
@@ -246,6 +242,25 @@ mod tests {
         fs::write(&path, &text[..text.len() - 40]).unwrap();
         let (_, room) = Journal::open(folder.path(), Clock::start(), opening()).unwrap();
         assert_eq!(room.pending(0).requests.len(), 1);
+    }
+
+    #[test]
+    fn a_disk_that_cannot_be_written_stops_nothing_and_all_is_kept_once_it_can() {
+        let folder = tempfile::tempdir().unwrap();
+        // Where the draft would be.
+        let wedge = folder.path().join("room.new");
+        fs::create_dir(&wedge).unwrap();
+        let (mut journal, mut room) =
+            Journal::open(folder.path(), Clock::start(), opening()).unwrap();
+        for (user, kept) in [("ana", false), ("ben", false), ("cem", true)] {
+            if kept {
+                fs::remove_dir(&wedge).unwrap();
+            }
+            assert_eq!(try_to_ask(&mut room, &mut journal, user).is_ok(), kept);
+        }
+        drop((journal, room));
+        let (_, room) = Journal::open(folder.path(), Clock::start(), opening()).unwrap();
+        assert_eq!(room.pending(0).requests.len(), 3);
     }
 
     #[test]

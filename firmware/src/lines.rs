@@ -4,8 +4,11 @@
 //! through the file system's own journal; 5 kB when it is written over blank lines that were there before. A small file
 //! that is replaced by renaming costs 66 kB. (Sectors written to a loop device, blocks of 4 KiB, a sync each.) So the file
 //! is begun with blank lines behind its first, and begun anew when they are used up.
+//!
+//! On a full disk it is begun anew in its own place, which takes none: a power cut in those milliseconds then loses the file, but
+//! a box that cannot keep what it is told loses more.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -42,10 +45,25 @@ impl Lines {
         let mut text = Vec::with_capacity(first.len() + 1 + BLANK);
         text.extend_from_slice(first);
         text.resize(first.len() + 1 + BLANK, b'\n');
+        let (file, end) = match store::replace(path, &text) {
+            Ok(file) => (file, text.len() as u64),
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                let file = OpenOptions::new().write(true).open(path)?;
+                let end = file.metadata()?.len();
+                if end <= first.len() as u64 + 1 {
+                    return Err(error);
+                }
+                text.resize(end as usize, b'\n');
+                file.write_all_at(&text, 0)?;
+                file.sync_data()?;
+                (file, end)
+            }
+            Err(error) => return Err(error),
+        };
         Ok(Self {
-            file: store::replace(path, &text)?,
+            file,
             at: first.len() as u64 + 1,
-            end: text.len() as u64,
+            end,
         })
     }
 

@@ -233,7 +233,7 @@ pub async fn run(
         studio: studio_events,
     };
     let result = tokio::select! {
-        ended = Appliance::run(parts, inbox, stop) => ended.map_err(StartError::from),
+        () = Appliance::run(parts, inbox, stop) => Ok(()),
         served = &mut serving => Err(StartError::Part(format!("the web door closed: {served:?}"))),
     };
     serving.abort();

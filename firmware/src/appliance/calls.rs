@@ -12,7 +12,6 @@ use super::{Appliance, caller};
 use crate::book::BookError;
 use crate::control::Envelope;
 use crate::destinations::Changed;
-use crate::journal::JournalError;
 use crate::media::Signal;
 
 /// What became of a request.
@@ -23,13 +22,9 @@ enum Outcome {
 }
 
 impl Appliance {
-    pub(super) fn on_call(
-        &mut self,
-        to: Envelope,
-        call: Result<Call, RpcError>,
-    ) -> Result<(), JournalError> {
+    pub(super) fn on_call(&mut self, to: Envelope, call: Result<Call, RpcError>) {
         let Some(from) = caller(&to.from) else {
-            return Ok(());
+            return;
         };
         let call = match call {
             Ok(call) => call,
@@ -38,7 +33,7 @@ impl Appliance {
         if let Caller::Guest(user) = &from
             && !self.is_live(user)
         {
-            self.see(&to.from, user.clone())?;
+            self.see(&to.from, user.clone());
         }
         if needs_media(&call)
             && let Some(why) = self.plane.why_not()
@@ -64,43 +59,30 @@ impl Appliance {
                 let media = matches!(call, Call::MediaAnswer(_) | Call::MediaCandidate(_));
                 if let Outcome::Now(result) = self.act(&to, call) {
                     let acted = !media && result.is_ok();
-                    return self.answer(&to, result, acted);
+                    self.answer(&to, result, acted);
                 }
             }
         }
-        Ok(())
     }
 
     /// Answers without acting. What was answered before is answered so again.
-    fn refuse(
-        &mut self,
-        to: &Envelope,
-        from: &Caller,
-        error: RpcError,
-    ) -> Result<(), JournalError> {
+    fn refuse(&mut self, to: &Envelope, from: &Caller, error: RpcError) {
         match self.room.begin(from, &to.id, self.clock.now_ms()) {
             Once::Answered(result) => self.control.reply(to, result),
             Once::Underway => {}
-            Once::New => return self.answer(to, Err(error), false),
+            Once::New => self.answer(to, Err(error), false),
         }
-        Ok(())
     }
 
     /// Remembers a result, on disk if it `acted`, and sends it.
-    pub(super) fn answer(
-        &mut self,
-        to: &Envelope,
-        result: Result<Value, RpcError>,
-        acted: bool,
-    ) -> Result<(), JournalError> {
+    pub(super) fn answer(&mut self, to: &Envelope, result: Result<Value, RpcError>, acted: bool) {
         let Some(from) = caller(&to.from) else {
-            return Ok(());
+            return;
         };
         self.room
             .finish(&from, &to.id, result.clone(), acted, self.clock.now_ms());
-        self.keep()?;
+        self.keep();
         self.control.reply(to, result);
-        Ok(())
     }
 
     fn act(&mut self, to: &Envelope, call: Call) -> Outcome {

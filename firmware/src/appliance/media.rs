@@ -7,7 +7,6 @@ use dais_studio::StudioError;
 use dais_studio::api::{IceCandidate, SessionKind, SessionSpec};
 
 use super::{Appliance, guest};
-use crate::journal::JournalError;
 use crate::media::to_wire;
 
 /// Whose session it is, and whether it is one that may go on air or one that only watches.
@@ -17,12 +16,7 @@ pub(super) struct Owner {
 }
 
 impl Appliance {
-    pub(super) fn open_guest(
-        &mut self,
-        user: Id,
-        session: Token,
-        camera: bool,
-    ) -> Result<(), JournalError> {
+    pub(super) fn open_guest(&mut self, user: Id, session: Token, camera: bool) {
         let opened = self.open_session(
             &session,
             Owner {
@@ -33,7 +27,7 @@ impl Appliance {
         );
         if let Err(error) = opened {
             tracing::error!(%error, %user, "a guest's media session could not be opened");
-            return self.apply(
+            self.apply(
                 Input::Media {
                     session,
                     event: MediaEvent::Failed,
@@ -41,7 +35,6 @@ impl Appliance {
                 None,
             );
         }
-        Ok(())
     }
 
     pub(super) fn open_session(
@@ -144,22 +137,18 @@ impl Appliance {
         self.watch(who, true)
     }
 
-    pub(super) fn on_media(
-        &mut self,
-        session: &str,
-        event: MediaEvent,
-    ) -> Result<(), JournalError> {
+    pub(super) fn on_media(&mut self, session: &str, event: MediaEvent) {
         match self.sessions.get(session) {
-            Some(owner) if owner.on_air => match session.parse() {
-                Ok(session) => self.apply(Input::Media { session, event }, None),
-                Err(_) => Ok(()),
-            },
+            Some(owner) if owner.on_air => {
+                if let Ok(session) = session.parse() {
+                    self.apply(Input::Media { session, event }, None);
+                }
+            }
             Some(_) if event == MediaEvent::Failed => {
                 self.look_failed(session);
                 self.close_session(session);
-                Ok(())
             }
-            _ => Ok(()),
+            _ => {}
         }
     }
 

@@ -19,8 +19,11 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
         .create_new(true)
         .mode(0o600)
         .open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_data()?;
+    if let Err(error) = file.write_all(bytes).and_then(|()| file.sync_data()) {
+        // On a full disk it would take what is left.
+        let _ = fs::remove_file(&beside);
+        return Err(error);
+    }
     fs::rename(&beside, path)?;
     // The name itself is on the disk only when its folder is.
     let folder = path.parent().filter(|f| !f.as_os_str().is_empty());

@@ -271,6 +271,7 @@ export const en = {
     disk: "Disk",
     frame_rate: "Frames per second",
     media: "Picture and sound",
+    memory: "What the box remembers",
     settings: "Settings",
     "the return encoder": "The encoder for guests and previews",
     "the VP8 return encoder": "The encoder for guests with VP8",

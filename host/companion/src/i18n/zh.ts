@@ -269,6 +269,7 @@ export const zh: Messages = {
     "the host's screen shows nothing": "主持人屏幕没有显示",
     "the monitor output gives no sound": "监听输出没有声音",
     media: "画面和声音",
+    memory: "主机的存储",
     settings: "设置",
     "the programme encoder": "节目编码器",
     "the return encoder": "嘉宾与预览的编码器",
@@ -279,6 +280,7 @@ export const zh: Messages = {
   alarmAdvice: {
     broker: "手机无法连接主机；主机会自动重试。",
     disk: "录制空间所剩无几，请删除旧的录制文件。",
+    memory: "主机无法保存房间状态。节目会继续，但之后的改动在主机重新启动后会丢失：请删除旧的录制文件。",
     frame_rate: "节目帧率过低。请关闭其他程序，或减小 [programme] 的尺寸或帧率。",
     "the host's camera gives no picture": "请检查摄像头及其连接线。主机会自动重试。",
     "the host's camera: no cable": "请插好摄像头连接线的两端，并打开摄像头。",

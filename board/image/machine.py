@@ -97,7 +97,8 @@ class Machine:
         shutil.copy(firmware / variables, self.work / "vars.fd")
         for left in ("probe", "qmp"):
             (self.work / left).unlink(missing_ok=True)
-        # Software emulation also where there is KVM: a KVM that hangs or is nested would make the test depend on the machine.
+        # Software emulation also where there is KVM: a KVM that hangs or is nested would make the test depend on the machine. Without AVX,
+        # as in board/vm/boot.
         command = ["qemu-system-aarch64" if arm else "qemu-system-x86_64", "-accel", "tcg,thread=multi"]
         command += ["-machine", "virt", "-cpu", "cortex-a72"] if arm else ["-machine", "q35", "-cpu", "Nehalem"]
         command += ["-smp", "2", "-m", "1536", "-display", "none", "-nodefaults"]

@@ -37,20 +37,19 @@ fn weight() -> (usize, usize, u64) {
 /// The weight once it has not changed for half a second.
 async fn at_rest() -> (usize, usize, u64) {
     let until = Instant::now() + PATIENCE;
-    let mut seen = Vec::new();
-    while seen.len() < 5 {
-        let now = weight();
-        if seen
-            .last()
-            .is_some_and(|&(threads, files, _)| (threads, files) != (now.0, now.1))
-        {
-            seen.clear();
-        }
-        assert!(Instant::now() < until, "it does not come to rest: {now:?}");
-        seen.push(now);
+    let (mut last, mut same) = (weight(), 0);
+    while same < 5 {
         tokio::time::sleep(Duration::from_millis(100)).await;
+        let now = weight();
+        assert!(Instant::now() < until, "it does not come to rest: {now:?}");
+        same = if (now.0, now.1) == (last.0, last.1) {
+            same + 1
+        } else {
+            0
+        };
+        last = now;
     }
-    weight()
+    last
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -55,7 +55,7 @@ export class Box {
   static async start(more: string[] = []): Promise<Box> {
     const data = await mkdtemp(path.join(tmpdir(), "dais-e2e-"));
     if (existsSync(PASSPORTS)) await copyFile(PASSPORTS, path.join(data, ENCODERS));
-    const { child, ready } = await Box.#launch(["--http-port", "0", "--mqtt-port", "0", "--data", data, ...PROGRAMME, ...more]);
+    const { child, ready } = await Box.#launch(["--http-port", "0", "--mqtt-port", "0", "--data", data, ...more]);
     return new Box(child, data, ready, more);
   }
 
@@ -70,7 +70,7 @@ export class Box {
     await ended;
     const port = (url: string) => new URL(url).port;
     const { child, ready } = await Box.#launch([
-      "--http-port", port(this.ready.http), "--mqtt-port", port(this.ready.mqtt), "--data", this.#data, ...PROGRAMME, ...this.#more,
+      "--http-port", port(this.ready.http), "--mqtt-port", port(this.ready.mqtt), "--data", this.#data, ...this.#more,
     ]);
     this.#process = child;
     this.ready = ready;
@@ -80,7 +80,7 @@ export class Box {
     const binary = path.resolve(process.env.DAIS_BIN ?? "../../target/debug/dais");
     if (!existsSync(binary)) throw new Error(`There is no ${binary}: build it, or name another one in DAIS_BIN.`);
     const log = process.env.BOX_LOG ? openSync(process.env.BOX_LOG, "a") : undefined;
-    const child = spawn(binary, ["dev", "--json", ...more], {
+    const child = spawn(binary, ["dev", "--json", ...PROGRAMME, ...more], {
       stdio: ["ignore", "pipe", log ?? "inherit"],
       env: { DAIS_LOG: "info,dais_broker=debug", ...process.env },
     });

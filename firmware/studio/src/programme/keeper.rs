@@ -30,7 +30,7 @@ use crate::studio::Shared;
 
 /// How often encoders are looked after; also the longest a first taker of a return waits for its encoder to be built.
 pub(super) const LOOK: Duration = Duration::from_millis(40);
-/// Nothing came out for so long, though it took frames: with building the next one that stays below a second.
+/// Nothing came out for so long, though it was fed: with building the next one that stays below a second.
 const STALLED_SOON: Duration = Duration::from_millis(700);
 /// The same of an encoder that opens, or of a software encoder.
 const STALLED: Duration = Duration::from_secs(2);
@@ -342,15 +342,17 @@ mod tests {
     #[test]
     fn software_that_gives_nothing_is_not_left_within_the_second_of_hardware() {
         let second = Duration::from_secs(1);
-        let left = |silent, software, opens| gave_nothing(silent, software, opens);
         assert!(
-            matches!(left(second, false, false), Some(Failure::Certain(why)) if why.contains("0.7 s"))
+            matches!(gave_nothing(second, false, false), Some(Failure::Certain(why)) if why.contains("0.7 s"))
         );
-        assert_eq!(left(second, true, false), None);
-        assert_eq!(left(second, false, true), None);
-        assert_eq!(left(3 * second, true, false), Some(Failure::Starved));
+        assert_eq!(gave_nothing(second, true, false), None);
+        assert_eq!(gave_nothing(second, false, true), None);
+        assert_eq!(
+            gave_nothing(3 * second, true, false),
+            Some(Failure::Starved)
+        );
         assert!(matches!(
-            left(3 * second, false, true),
+            gave_nothing(3 * second, false, true),
             Some(Failure::Certain(_))
         ));
     }

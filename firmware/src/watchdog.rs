@@ -55,6 +55,8 @@ struct Rule {
     frames: Option<u64>,
     beat: u64,
     moved_at: u64,
+    /// Since when frames have moved without a stall.
+    well_since: u64,
     told: bool,
 }
 
@@ -66,6 +68,7 @@ impl Rule {
             frames: None,
             beat: 0,
             moved_at: 0,
+            well_since: 0,
             told: false,
         }
     }
@@ -80,6 +83,12 @@ impl Rule {
         }
         let stalled = !self.told && now.saturating_sub(self.moved_at) >= self.patience_ms;
         self.told |= stalled;
+        if self.told || frames.is_none() {
+            self.well_since = now;
+        } else if now.saturating_sub(self.well_since) >= LATELY_MS {
+            // What was wrong is over, and restarting may help again.
+            self.lenient = false;
+        }
         Look {
             alive: match frames {
                 Some(_) => moves || (self.lenient && beats),
@@ -225,6 +234,15 @@ mod tests {
         assert_eq!(rule.look(0, Some(9), 1), ALIVE);
         assert_eq!(rule.look(1000, Some(9), 2), ALIVE);
         assert_eq!(rule.look(1100, Some(9), 2), SILENT);
+    }
+
+    #[test]
+    fn ten_good_minutes_end_the_leniency() {
+        let mut rule = Rule::new(5000, true);
+        for second in 0..=600 {
+            assert_eq!(rule.look(second * 1000, Some(second), second), ALIVE);
+        }
+        assert_eq!(rule.look(601_000, Some(600), 601), SILENT);
     }
 
     #[test]

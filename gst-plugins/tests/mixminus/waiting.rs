@@ -324,3 +324,53 @@ fn a_flush_forgets_what_waits_and_mixing_goes_on() {
     let heard: Vec<f32> = (0..6).flat_map(|n| programme.block(n)).collect();
     assert!(amplitude(&heard, 600.0) < 2e-2 && amplitude(&heard[5 * 960..], 800.0) > 0.05);
 }
+
+#[test]
+fn what_a_segment_leaves_out_is_not_heard() {
+    let rig = Rig::new(false);
+    let mut source = rig.source();
+    let sink = rig.sink("src");
+    let ms = gst::ClockTime::from_mseconds;
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_start(ms(25));
+    segment.set_stop(ms(55));
+    source.pad.push_event(gst::event::Segment::new(&segment));
+    rig.play();
+    let heard = thread::scope(|scope| {
+        scope.spawn(move || {
+            for block in 0..10 {
+                source.push(&[0.01 * (block + 1) as f32; 960]);
+            }
+            source.pad.push_event(gst::event::Eos::new());
+        });
+        sink.all()
+    });
+    let samples: Vec<f32> = heard
+        .as_chunks()
+        .0
+        .iter()
+        .map(|b| f32::from_le_bytes(*b))
+        .collect();
+    // Behind the limiter's 48 frames: the second half of the third block up to the first half of the sixth.
+    let sound: Vec<f32> = samples.into_iter().skip(96).take(30 * 96).collect();
+    for (block, level) in [
+        (0..480, 0.03),
+        (480..1440, 0.04),
+        (1440..2400, 0.05),
+        (2400..2880, 0.06),
+    ] {
+        assert!(
+            sound[block].iter().all(|x| (x - level).abs() < 1e-6),
+            "{level}"
+        );
+    }
+}
+
+#[test]
+fn it_cannot_be_sought() {
+    let rig = Rig::new(false);
+    let _source = rig.source();
+    let mut query = gst::query::Seeking::new(gst::Format::Time);
+    assert!(rig.element.static_pad("src").unwrap().query(&mut query));
+    assert!(!query.result().0);
+}

@@ -227,6 +227,14 @@ fn timestamps_are_running_times() {
 }
 
 #[test]
+fn it_cannot_be_sought_whatever_an_input_can() {
+    let mix = Mix::new(0);
+    let mut query = gst::query::Seeking::new(gst::Format::Time);
+    assert!(mix.element.static_pad("src").unwrap().query(&mut query));
+    assert!(!query.result().0);
+}
+
+#[test]
 fn only_the_clock_pads_latency_counts() {
     let mut mix = Mix::new(1);
     mix.clock

@@ -122,7 +122,7 @@ fn sink_pad(template: &gst::PadTemplate, name: &str) -> DaisMixMinusSinkPad {
             MixMinusElement::catch_panic_pad_function(
                 parent,
                 || Err(gst::FlowError::Error),
-                |_| pad.imp().input.push(&buffer),
+                |_| pad.imp().input.push(buffer),
             )
         })
         .event_function(|pad, parent, event| {
@@ -187,6 +187,12 @@ impl MixMinusElement {
             // Sound is stamped with the time of its arrival, so that upstream's latency is over.
             let least = Self::live_latency(settings.queue_ms);
             latency.set(true, least, least + BLOCK_TIME * CAPACITY as u64);
+            return true;
+        }
+        // One output can't tell its many inputs where to be, whatever one of them could.
+        if let gst::QueryViewMut::Seeking(seeking) = query.view_mut() {
+            let none = gst::GenericFormattedValue::none_for_format(seeking.format());
+            seeking.set(false, none, none);
             return true;
         }
         if !gst::Pad::query_default(pad, Some(&*self.obj()), query) {

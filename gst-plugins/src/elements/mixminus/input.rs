@@ -287,9 +287,27 @@ impl Input {
     }
 
     /// A buffer arrives. Waits for room only if mixing waits for the input.
-    pub(super) fn push(&self, buffer: &gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
+    pub(super) fn push(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let (format, segment) = {
+            let queue = self.lock();
+            let format = queue.format.ok_or(gst::FlowError::NotNegotiated)?;
+            let placed = matches!(queue.waiting, Waiting::Placed(_));
+            (format, placed.then(|| queue.segment.clone()))
+        };
+        // Live, what comes is heard whenever it is of; else what a segment leaves out is not.
+        let within = match segment {
+            Some(segment) => gst_audio::audio_buffer_clip(
+                buffer,
+                segment.upcast_ref(),
+                RATE,
+                format.frame_bytes() as u32,
+            ),
+            None => Some(buffer),
+        };
+        let Some(buffer) = within else {
+            return Ok(gst::FlowSuccess::Ok);
+        };
         let map = buffer.map_readable().map_err(|_| gst::FlowError::Error)?;
-        let format = self.lock().format.ok_or(gst::FlowError::NotNegotiated)?;
         let reading = self.reading.lock();
         let mut frames = reading.unwrap_or_else(PoisonError::into_inner);
         format.read(&map, &mut frames);

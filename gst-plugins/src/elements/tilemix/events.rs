@@ -103,6 +103,12 @@ impl TileMix {
             latency.set(live, min, max);
             return true;
         }
+        // Nor can it be sought, whatever an input could.
+        if let gst::QueryViewMut::Seeking(seeking) = query.view_mut() {
+            let none = gst::GenericFormattedValue::none_for_format(seeking.format());
+            seeking.set(false, none, none);
+            return true;
+        }
         gst::Pad::query_default(pad, Some(&*self.obj()), query)
     }
 

@@ -334,7 +334,15 @@ impl ElementImpl for TileMix {
             state.pads.push((name.as_str().into(), slot));
             self.pads_changed(&state);
         }
-        element.add_pad(&pad).ok()?;
+        if element.add_pad(&pad).is_err() {
+            // Somebody else asked for the same name at the same time, and has it.
+            let mut state = lock(&self.state);
+            state
+                .pads
+                .retain(|(_, slot)| !Arc::ptr_eq(slot, &pad.imp().slot));
+            self.pads_changed(&state);
+            return None;
+        }
         element.child_added(&pad, &name);
         Some(pad.upcast())
     }
@@ -479,9 +487,18 @@ impl TileMix {
         }
     }
 
+    /// Live stays live until the element stops: upstreams may be asked at the same time, and one that is live decides.
     pub(super) fn set_way(&self, way: Way) {
-        let _state = lock(&self.state);
+        let state = lock(&self.state);
+        if self.way() == Way::Live {
+            return;
+        }
         self.way.store(way as u8, Ordering::SeqCst);
+        if way == Way::Live {
+            for (_, slot) in &state.pads {
+                lock(&slot.input).show_last();
+            }
+        }
         self.announce();
     }
 
@@ -504,7 +521,7 @@ impl TileMix {
             if live { "" } else { "not " }
         );
         self.set_way(way);
-        way
+        self.way()
     }
 
     pub(super) fn running_time(&self) -> Option<u64> {

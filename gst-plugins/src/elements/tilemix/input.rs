@@ -145,6 +145,14 @@ impl Input {
         Some((at, at.saturating_add(length.unwrap_or(2 * TOLERANCE))))
     }
 
+    /// Nothing is waited for any more: of what waits, the last is shown.
+    pub fn show_last(&mut self) {
+        if let Some(last) = self.queue.pop_back() {
+            self.newest = Some(last);
+            self.queue.clear();
+        }
+    }
+
     /// Shows the newest frame that is not after `time`; whether that made room in the queue.
     pub fn advance(&mut self, time: u64) -> bool {
         let mut moved = false;

@@ -38,6 +38,7 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 
 use crate::api::Source;
+use crate::element;
 use crate::error::StudioError;
 use crate::health::add;
 use crate::slot::Slot;
@@ -58,6 +59,8 @@ const FIRST: Duration = Duration::from_secs(5);
 /// Between two tries: the first soon, since a plug is often only pushed in again.
 const BACK_OFF: [u64; 5] = [300, 1000, 2000, 5000, 10_000];
 const LOOK: Duration = Duration::from_millis(100);
+/// A driver that does not end its stream in this hangs: the host's tile says so, and the camera is tried again.
+const STOPS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Starts the threads that keep the host's capture alive until `stop`.
 pub(crate) fn start(
@@ -308,7 +311,9 @@ fn run(
                 tracing::info!(node, name, mmap, "the camera is open");
             }
             let end = watch(&pipeline, host, what, card.as_ref(), stop, alive);
-            let _ = pipeline.set_state(gst::State::Null);
+            if !element::stop(&pipeline, STOPS_WITHIN) {
+                tracing::warn!(node, "the driver does not let go of the camera");
+            }
             end
         }
         Err(error) => End::Broken(error.to_string()),

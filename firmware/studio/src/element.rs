@@ -1,5 +1,8 @@
 //! GStreamer elements by name, with an error that says what to install.
 
+use std::sync::mpsc;
+use std::time::Duration;
+
 use gst::prelude::*;
 
 use crate::error::StudioError;
@@ -49,6 +52,20 @@ pub(crate) fn chain(
         .add_many(elements)
         .map_err(|e| StudioError::pipeline(which, e))?;
     gst::Element::link_many(elements).map_err(|e| StudioError::pipeline(which, e))
+}
+
+/// Stops a pipeline; true if that was done within `patience`. A driver that hangs may hold up whoever stops it: that is a thread
+/// of its own.
+pub(crate) fn stop(pipeline: &gst::Pipeline, patience: Duration) -> bool {
+    let pipeline = pipeline.clone();
+    let (done, ended) = mpsc::channel();
+    let spawned = std::thread::Builder::new()
+        .name("pipeline-end".into())
+        .spawn(move || {
+            let _ = pipeline.set_state(gst::State::Null);
+            let _ = done.send(());
+        });
+    spawned.is_ok() && ended.recv_timeout(patience).is_ok()
 }
 
 /// For a pipeline's bus: tells all its elements the latency when it changes. webrtcbin adds its transports late; untold, rtpsession

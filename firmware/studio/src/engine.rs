@@ -225,6 +225,8 @@ fn psnr(a: &I420Ref<'_>, b: &I420Ref<'_>) -> f64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::sync::mpsc;
+
     use super::*;
 
     #[test]
@@ -303,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_that_fails_in_service_leaves_its_frame_to_the_own_mixer() {
+    fn an_engine_that_gets_stuck_in_service_leaves_its_frame_to_the_own_mixer() {
         gst::init().unwrap();
         let (_, _, stock) = try_out(MixEngine::Stock, (640, 360), 1).unwrap();
         let mut engine = Engine {
@@ -324,11 +326,19 @@ mod tests {
         };
         let mut out = I420::blank(640, 360);
         engine.mix(&mut out.as_mut(), &[tile]);
-        engine.elements.as_ref().unwrap().break_down();
+        let release = engine.elements.as_ref().unwrap().get_stuck();
+        let (done, over) = mpsc::channel::<()>();
+        let patience = std::thread::spawn(move || {
+            let late = over.recv_timeout(Duration::from_secs(60)).is_err();
+            drop(release);
+            late
+        });
         let mut own = I420::blank(640, 360);
         TileMixer::new(640, 360).mix(&mut own.as_mut(), &[tile]);
         let mut out = I420::blank(640, 360);
         engine.mix(&mut out.as_mut(), &[tile]);
+        done.send(()).unwrap();
+        assert!(!patience.join().unwrap(), "it waits for what is stuck");
         assert!(engine.elements.is_none());
         assert_eq!(out.data(), own.data());
     }

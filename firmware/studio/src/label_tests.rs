@@ -106,3 +106,23 @@ fn initials_are_the_first_letters_of_the_first_and_the_last_word() {
 fn a_name_can_not_break_its_line_or_turn_the_text_beside_it() {
     assert_eq!(clean("\u{202e}evil\n\t\0name\u{2066} "), "evil name");
 }
+
+/// With the fonts that `board/deps` and the images install.
+#[test]
+fn names_of_many_scripts_have_letters_and_not_boxes() {
+    let surface = ImageSurface::create(Format::ARgb32, 1, 1).unwrap();
+    let cr = Context::new(&surface).unwrap();
+    for name in [
+        "Maximiliane von Württemberg",
+        "李小龙",
+        "さくら",
+        "김민준",
+        "Ольга Петровна",
+        "Ελένη",
+        "שלום כהן",
+        "محمد الفاتح",
+    ] {
+        let line = line(&cr, name, 20.0, f64::INFINITY);
+        assert_eq!(line.layout.unknown_glyphs_count(), 0, "{name}");
+    }
+}

@@ -233,15 +233,25 @@ impl ElementMixer {
         }
     }
 
+    /// The mixer is stuck from its next picture on, until what is returned is dropped.
     #[cfg(test)]
-    pub fn break_down(&self) {
-        let _ = self.pipeline.set_state(gst::State::Ready);
+    #[allow(clippy::unwrap_used)]
+    pub fn get_stuck(&self) -> std::sync::mpsc::Sender<()> {
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let released = std::sync::Mutex::new(released);
+        let pad = self.mixer.static_pad("src").unwrap();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            let _ = released.lock().unwrap().recv();
+            gst::PadProbeReturn::Ok
+        });
+        release
     }
 }
 
 impl Drop for ElementMixer {
     fn drop(&mut self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
+        // Maybe because it hangs: the programme's next picture does not wait for it.
+        crate::element::stop(&self.pipeline, Duration::ZERO);
     }
 }
 

@@ -159,7 +159,11 @@ impl<'a> Transport<'a> {
                 shown(setup)
             ));
         }
-        let fingerprint = sha256(need("fingerprint")?)
+        need("fingerprint")?;
+        // RFC 8122: there may be one of each hash that the other side knows.
+        let fingerprint = answer
+            .values(first, "fingerprint")
+            .find_map(sha256)
             .ok_or("the answer's a=fingerprint is not sha-256 followed by 32 hexadecimal bytes")?;
         Ok(Transport {
             ufrag,

@@ -98,6 +98,20 @@ impl<'a> Description<'a> {
     pub fn value(&self, media: &Media<'a>, name: &str) -> Option<&'a str> {
         media.value(name).or_else(|| value(&self.attributes, name))
     }
+
+    /// Every value of an attribute that may stand more than once: the m-line's, then the session's.
+    pub fn values<'s>(
+        &'s self,
+        media: &'s Media<'a>,
+        name: &'s str,
+    ) -> impl Iterator<Item = &'a str> + 's {
+        media
+            .attributes
+            .iter()
+            .chain(&self.attributes)
+            .filter(move |a| a.name == name)
+            .map(|a| a.value)
+    }
 }
 
 fn value<'a>(attributes: &[Attribute<'a>], name: &str) -> Option<&'a str> {

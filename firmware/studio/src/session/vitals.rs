@@ -185,7 +185,7 @@ impl Vitals {
         let give_up = GIVE_UP.as_millis() as u64;
         if !self.is_connected() {
             let answered = self.answered_ms.load(Relaxed);
-            if answered > 0 && now - answered > CONNECT.as_millis() as u64 {
+            if answered > 0 && now.saturating_sub(answered) > CONNECT.as_millis() as u64 {
                 self.fail(format!(
                     "no connection came about within {} s of the answer",
                     CONNECT.as_secs()

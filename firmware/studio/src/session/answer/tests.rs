@@ -93,6 +93,16 @@ fn refused(answer: &str) -> String {
 }
 
 #[test]
+fn one_of_several_fingerprints_is_enough() {
+    let several = ANSWER.replace(
+        "a=fingerprint:sha-256",
+        "a=fingerprint:sha-1 00:11\na=fingerprint:sha-256",
+    );
+    let answer = check(OFFER, &several).unwrap();
+    assert_eq!(answer.fingerprint[..2], [0xd9, 0x4d]);
+}
+
+#[test]
 fn a_browsers_answer_is_written_anew_with_what_both_sides_have() {
     let answer = check(OFFER, ANSWER).unwrap();
     assert_eq!(

@@ -8,6 +8,7 @@ mod inbox;
 mod media;
 mod off_air;
 mod picture;
+mod presence;
 mod vitals;
 
 use std::collections::{HashMap, HashSet};
@@ -21,7 +22,7 @@ use dais_room::room::{Caller, Effect, Input, MediaEvent, Recipient, Room};
 use dais_studio::api::Event;
 use tokio::sync::{mpsc, watch};
 
-use crate::book::{Book, Presence};
+use crate::book::Book;
 use crate::clock::Clock;
 use crate::config::{BrokerMode, Config};
 use crate::control::{Control, Envelope, FAREWELL, Received};
@@ -85,6 +86,10 @@ pub struct Appliance {
     taken_over: HashMap<Id, u64>,
     /// Guests whose last connection ended, and when: what they sent may be still to come.
     departed: HashMap<Id, u64>,
+    /// How many connections each client has, where the broker tells.
+    connections: HashMap<Identity, usize>,
+    /// Clients of whose connections one ended, and when, while another is live: the ended one's will is no news.
+    lessened: HashMap<Identity, u64>,
     /// Ids of the consoles that are connected.
     consoles: HashSet<String>,
     flight: Flight,
@@ -106,8 +111,6 @@ const PENDING_EVERY_MS: u64 = 5_000;
 /// Who is sent away for good hears why first. What is queued for them is out of a local network's sockets by then; their
 /// credential has ended before.
 const LAST_WORD: Duration = Duration::from_millis(200);
-/// What a connection sent last, and its will, come through the broker within milliseconds; this leaves time for a slow box.
-const WILL_MS: u64 = 2_000;
 
 impl Appliance {
     /// Runs the box until `stop` says so, then ends recordings and says good-bye.
@@ -185,6 +188,8 @@ impl Appliance {
             shown: 0,
             taken_over: HashMap::new(),
             departed: HashMap::new(),
+            connections: HashMap::new(),
+            lessened: HashMap::new(),
             consoles: HashSet::new(),
             flight,
             beat,
@@ -259,74 +264,12 @@ impl Appliance {
                 let who = to.from.clone();
                 self.on_call(to, call);
                 // A request shows that its sender is there, unless the broker said meanwhile that they went.
-                match caller(&who) {
-                    Some(Caller::Guest(user)) if self.departed.contains_key(&user) => {
-                        self.gone(&who)
-                    }
-                    _ => {}
+                if let Some(Caller::Guest(user)) = caller(&who)
+                    && self.departed.contains_key(&user)
+                {
+                    self.gone(&who);
                 }
             }
-        }
-    }
-
-    fn on_presence(&mut self, change: &Presence) {
-        let now = self.clock.now_ms();
-        self.taken_over.retain(|_, at| *at + WILL_MS > now);
-        self.departed.retain(|_, at| *at + WILL_MS > now);
-        self.on_host_presence(change);
-        match change {
-            Presence::Arrived(who) => {
-                let Some(Caller::Guest(user)) = caller(who) else {
-                    return;
-                };
-                let lately = self.departed.remove(&user).is_some();
-                if lately || self.is_live(&user) {
-                    self.taken_over.insert(user.clone(), now);
-                }
-                self.see(who, user)
-            }
-            Presence::Departed(who) => {
-                if let Some(Caller::Guest(user)) = caller(who) {
-                    self.departed.insert(user, now);
-                }
-                self.gone(who)
-            }
-        }
-    }
-
-    fn is_live(&self, user: &Id) -> bool {
-        self.room.live_guests().any(|live| live == user)
-    }
-
-    fn see(&mut self, who: &Identity, user: Id) {
-        let Some(name) = self.book.name_of(who).or_else(|| user.parse::<Name>().ok()) else {
-            return;
-        };
-        self.apply(Input::Seen { user, name }, None)
-    }
-
-    /// `session.gone` came: a good-bye, or a will.
-    fn on_gone(&mut self, who: &Identity) {
-        let until = self.clock.now_ms().saturating_sub(WILL_MS);
-        if let Some(Caller::Guest(user)) = caller(who)
-            && self.taken_over.remove(&user).is_some_and(|at| at > until)
-        {
-            // The old connection's will: its successor is live.
-            self.stop_watching(who);
-            return;
-        }
-        self.gone(who)
-    }
-
-    fn gone(&mut self, who: &Identity) {
-        self.stop_watching(who);
-        match caller(who) {
-            Some(Caller::Guest(user)) => self.apply(Input::SessionGone { user }, None),
-            Some(Caller::Host(user)) => {
-                self.stop_looking(who);
-                self.apply(Input::HostGone { user }, None)
-            }
-            None => {}
         }
     }
 
@@ -438,7 +381,7 @@ impl Appliance {
                 tracing::error!(%error, "a ban was not kept; it holds until the box restarts");
             }
             tokio::time::sleep(LAST_WORD).await;
-            end_connection(&broker, &who).await;
+            end_connection(&*broker, &who).await;
         });
     }
 
@@ -639,7 +582,7 @@ impl Appliance {
 }
 
 /// Whose credential ended already: without it they could not come back, but would stay until they go.
-async fn end_connection(broker: &Arc<dyn Broker>, who: &Identity) {
+async fn end_connection(broker: &dyn Broker, who: &Identity) {
     if let Err(error) = broker.revoke(who).await {
         tracing::error!(%error, %who, "the connection of somebody who was sent away could not be ended");
     }

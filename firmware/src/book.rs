@@ -45,8 +45,8 @@ pub struct Book {
 pub enum Presence {
     /// Has a new connection.
     Arrived(Identity),
-    /// Has no connection left.
-    Departed(Identity),
+    /// A connection has ended; so many are left.
+    Departed(Identity, usize),
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -340,8 +340,8 @@ impl Authenticate for Book {
         let _ = self.presence.send(Presence::Arrived(who.clone()));
     }
 
-    fn departed(&self, who: &Identity) {
-        let _ = self.presence.send(Presence::Departed(who.clone()));
+    fn departed(&self, who: &Identity, left: usize) {
+        let _ = self.presence.send(Presence::Departed(who.clone(), left));
     }
 }
 

@@ -272,8 +272,92 @@ fn may_call(role: Role, method: &str) -> Result<(), RpcError> {
 pub const FAREWELL: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use std::time::Instant;
+
+    use dais_broker::{Endpoint, LinkConfig};
+
     use super::*;
+
+    /// A door whose broker is not there: what it answers is of no interest.
+    fn door() -> Control {
+        let (link, _) = Link::start(LinkConfig {
+            endpoint: Endpoint::tcp("127.0.0.1", 9),
+            username: "box".into(),
+            password: "p".into(),
+            box_id: "dev".into(),
+            will_payload: Default::default(),
+            birth_payload: Default::default(),
+        });
+        Control::new(link, &"dev".parse().unwrap())
+    }
+
+    fn request(id: usize, method: &str, params: Value) -> Request {
+        let payload =
+            json!({"jsonrpc": "2.0", "id": id.to_string(), "method": method, "params": params});
+        Request {
+            from: Identity::guest("ana").unwrap(),
+            payload: payload.to_string().into(),
+            retain: false,
+            expires_at: None,
+            response_topic: None,
+            correlation_data: None,
+        }
+    }
+
+    fn acts(received: Received) -> bool {
+        matches!(received, Received::Call(_, Ok(_)))
+    }
+
+    #[tokio::test]
+    async fn what_comes_after_its_expiry_is_dropped_and_counted() {
+        let mut door = door();
+        let mut late = request(1, "mic.leave", json!({}));
+        late.expires_at = Some(Instant::now());
+        assert!(matches!(door.receive(late, 0), Received::Nothing));
+        assert_eq!(door.dropped, 1);
+        let mut in_time = request(2, "mic.leave", json!({}));
+        in_time.expires_at = Some(Instant::now() + Duration::from_secs(60));
+        assert!(acts(door.receive(in_time, 0)));
+    }
+
+    #[tokio::test]
+    async fn twenty_requests_and_two_hundred_candidates_a_second_are_taken_and_no_more() {
+        let mut door = door();
+        for n in 0..20 {
+            assert!(acts(door.receive(request(n, "mic.leave", json!({})), 5)));
+        }
+        assert!(!acts(door.receive(request(20, "mic.leave", json!({})), 5)));
+        let candidate = || json!({"session": "s", "candidate": null});
+        for n in 0..200 {
+            let request = request(100 + n, "media.candidate", candidate());
+            assert!(acts(door.receive(request, 5)));
+        }
+        let request = request(300, "media.candidate", candidate());
+        assert!(!acts(door.receive(request, 5)));
+    }
+
+    /// A topic that only looks like one below its sender's own is somebody else's.
+    #[tokio::test]
+    async fn a_reply_goes_to_the_senders_own_topics_and_no_other() {
+        let mut door = door();
+        let down = "dais/v1/dev/guest/ana/down";
+        for (n, (topic, own)) in [
+            (down.to_owned(), true),
+            (format!("{down}/r/1"), true),
+            (format!("{down}x"), false),
+            (format!("{down}/+"), false),
+            ("dais/v1/dev/guest/ben/down".into(), false),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let mut request = request(n, "mic.leave", json!({}));
+            request.response_topic = Some(topic.clone());
+            assert_eq!(acts(door.receive(request, 0)), own, "{topic}");
+        }
+    }
 
     #[test]
     fn the_twenty_first_request_of_a_second_waits() {

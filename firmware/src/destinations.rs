@@ -5,16 +5,18 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use dais_protocol::{
-    Name, Output, OutputKind, OutputStart, OutputState, Outputs, Reason, Record, RpcError, Secret,
-    Token,
+    Name, Output, OutputKind, OutputStart, OutputState, Outputs, Reason, Record, RecordingList,
+    RpcError, Secret, Token,
 };
 use dais_studio::api::{OutputState as StudioState, OutputStatus, RecordStatus};
 use dais_studio::{OutputSpec, StudioError};
 use serde::{Deserialize, Serialize};
 
 use crate::plane::Plane;
+use crate::recordings::Recordings;
 use crate::store::{Store, StoreError};
 
 /// The longest address of a destination, in bytes.
@@ -25,7 +27,7 @@ pub const DISK_FLOOR_BYTES: u64 = 200 << 20;
 pub struct Destinations {
     plane: Plane,
     store: Store,
-    folder: PathBuf,
+    recordings: Arc<Recordings>,
     max_outputs: usize,
     outputs: BTreeMap<Token, Destination>,
     record: Recorder,
@@ -102,7 +104,7 @@ impl Destinations {
     pub fn open(
         plane: Plane,
         store: Store,
-        folder: PathBuf,
+        recordings: Arc<Recordings>,
         max_outputs: usize,
         now: u64,
     ) -> Result<Self, StoreError> {
@@ -114,7 +116,7 @@ impl Destinations {
         Ok(Self {
             plane,
             store,
-            folder,
+            recordings,
             max_outputs,
             outputs: outputs
                 .into_iter()
@@ -239,20 +241,20 @@ impl Destinations {
             .with("file", self.file().into()));
         }
         let unavailable = |why: String| RpcError::new(Reason::Unavailable, why);
-        std::fs::create_dir_all(&self.folder).map_err(|e| {
+        let folder = self.recordings.folder();
+        std::fs::create_dir_all(folder).map_err(|e| {
             unavailable(format!(
                 "The folder of recordings {} cannot be made: {e}.",
-                self.folder.display()
+                folder.display()
             ))
         })?;
-        if crate::machine::disk_free_bytes(&self.folder).is_some_and(|free| free < DISK_FLOOR_BYTES)
-        {
+        if crate::machine::disk_free_bytes(folder).is_some_and(|free| free < DISK_FLOOR_BYTES) {
             return Err(unavailable(format!(
                 "The disk of {} is full. Remove old recordings first.",
-                self.folder.display()
+                folder.display()
             )));
         }
-        let path = free_name(&self.folder);
+        let path = self.recordings.free_name();
         self.plane
             .start_record(path.clone())
             .map_err(|e| unavailable(e.to_string()))?;
@@ -302,7 +304,44 @@ impl Destinations {
     }
 
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.recordings.folder()
+    }
+
+    /// `record.list`
+    pub fn list_recordings(&self) -> RecordingList {
+        RecordingList {
+            recordings: self.recordings.list(self.being_written()),
+        }
+    }
+
+    /// `record.link`: the path below the box's address.
+    pub fn link_recording(&self, file: &Token) -> Result<String, RpcError> {
+        let secret = self.recordings.link(file).ok_or_else(no_such_recording)?;
+        Ok(format!("/recordings/{secret}/{file}"))
+    }
+
+    /// `record.remove`
+    pub fn remove_recording(&self, file: &Token) -> Result<(), RpcError> {
+        if self.being_written() == Some(file.as_str()) {
+            let why = "this one is being recorded; stop the recording first";
+            return Err(RpcError::bad_param("file", why));
+        }
+        match self.recordings.remove(file) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(no_such_recording()),
+            Err(error) => Err(RpcError::new(
+                Reason::Unavailable,
+                format!("The recording {file} could not be removed: {error}."),
+            )),
+        }
+    }
+
+    /// The name of the file that is not finished yet.
+    fn being_written(&self) -> Option<&str> {
+        let state = self.record.state;
+        let ended = matches!(state, OutputState::Stopped | OutputState::Failed);
+        let path = self.record.file.as_ref()?;
+        (self.record.wanted || !ended).then_some(path.file_name()?.to_str()?)
     }
 
     /// Takes what the studio says of a destination; `None` if consoles need not be told at once.
@@ -408,39 +447,6 @@ fn to_wire(state: StudioState) -> OutputState {
     }
 }
 
-/// `programme-NNNN.mkv`, one past the highest there: a name by the date would lie on a box that believes it is 1970.
-fn free_name(folder: &Path) -> PathBuf {
-    let number = |entry: std::fs::DirEntry| {
-        entry
-            .file_name()
-            .to_str()?
-            .strip_prefix("programme-")?
-            .strip_suffix(".mkv")?
-            .parse::<u32>()
-            .ok()
-    };
-    let last = std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(number)
-        .max()
-        .unwrap_or(0);
-    folder.join(format!("programme-{:04}.mkv", last + 1))
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn recordings_are_numbered_past_the_last() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(free_name(folder.path()).ends_with("programme-0001.mkv"));
-        for name in ["programme-0007.mkv", "programme-x.mkv", "other.mkv"] {
-            std::fs::write(folder.path().join(name), "").unwrap();
-        }
-        assert!(free_name(folder.path()).ends_with("programme-0008.mkv"));
-    }
+fn no_such_recording() -> RpcError {
+    RpcError::bad_param("file", "there is no such recording")
 }

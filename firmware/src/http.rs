@@ -5,6 +5,7 @@ mod bridge;
 mod listen;
 mod metrics;
 mod pages;
+mod recordings;
 mod secure;
 mod trust;
 
@@ -23,10 +24,12 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
 use crate::book::Book;
 use crate::plane::Plane;
 use crate::reach::Reach;
+use crate::recordings::Recordings;
 use crate::tls::Root;
 pub use listen::Hall;
 
@@ -47,6 +50,7 @@ pub struct Door {
     /// What phones must trust, if they must.
     pub root: Option<Arc<Root>>,
     pub hall: Arc<Hall>,
+    pub recordings: Arc<Recordings>,
 }
 
 /// Where the door listens.
@@ -83,6 +87,7 @@ fn router(door: Door) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics::metrics))
+        .route("/recordings/{secret}/{file}", get(recordings::fetch))
         .route("/ca", get(trust::page))
         .route("/ca/dais-ca.crt", get(trust::certificate))
         .route("/ca/dais-ca.pem", get(trust::pem))
@@ -95,7 +100,10 @@ fn router(door: Door) -> Router {
         ))
         .layer(middleware::from_fn(shield))
         // The console's script is 450 kB plain and 143 kB packed: a second less on a phone.
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(
+            // A recording is packed as it is, and is gone on with by its bytes.
+            DefaultPredicate::new().and(NotForContentType::const_new("video/")),
+        ))
         .with_state(door)
 }
 

@@ -27,6 +27,7 @@ pub mod media;
 pub mod patches;
 pub mod plane;
 pub mod reach;
+pub mod recordings;
 pub mod start;
 pub mod store;
 pub mod tls;

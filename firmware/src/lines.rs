@@ -8,7 +8,7 @@
 //! On a full disk it is begun anew in its own place, which takes none: a power cut in those milliseconds then loses the file, but
 //! a box that cannot keep what it is told loses more.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -28,11 +28,7 @@ pub struct Lines {
 impl Lines {
     /// The lines of the file, blank ones left out; none if there is no file.
     pub fn read(path: &Path) -> io::Result<Vec<Vec<u8>>> {
-        let text = match fs::read(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
+        let text = store::read(path)?.unwrap_or_default();
         let lines = text.split(|byte| *byte == b'\n');
         Ok(lines
             .filter(|line| !line.is_empty())
@@ -48,15 +44,7 @@ impl Lines {
         let (file, end) = match store::replace(path, &text) {
             Ok(file) => (file, text.len() as u64),
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                let file = OpenOptions::new().write(true).open(path)?;
-                let end = file.metadata()?.len();
-                if end <= first.len() as u64 + 1 {
-                    return Err(error);
-                }
-                text.resize(end as usize, b'\n');
-                file.write_all_at(&text, 0)?;
-                file.sync_data()?;
-                (file, end)
+                overwrite(path, first).map_err(|_| error)?
             }
             Err(error) => return Err(error),
         };
@@ -81,9 +69,25 @@ impl Lines {
     }
 }
 
+/// Begins the file in the blocks that it has; its size is what it was.
+fn overwrite(path: &Path, first: &[u8]) -> io::Result<(File, u64)> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    let end = file.metadata()?.len();
+    if end <= first.len() as u64 + 1 {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    let mut text = first.to_vec();
+    text.resize(end as usize, b'\n');
+    file.write_all_at(&text, 0)?;
+    file.sync_data()?;
+    Ok((file, end))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -100,5 +104,16 @@ mod tests {
         let read = Lines::read(&path).unwrap();
         assert_eq!((read.len(), read[0].as_slice()), (4, b"first".as_slice()));
         assert_eq!(read[3], line);
+    }
+
+    #[test]
+    fn a_file_is_begun_anew_in_its_own_place_if_the_line_has_room_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.jsonl");
+        fs::write(&path, "an old line\nanother old line\n").unwrap();
+        assert!(overwrite(&path, &[b'x'; 29]).is_err());
+        let (_, end) = overwrite(&path, b"new").unwrap();
+        assert_eq!(end, 29);
+        assert_eq!(Lines::read(&path).unwrap(), [b"new"]);
     }
 }

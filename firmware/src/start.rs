@@ -26,6 +26,7 @@ use crate::journal::{Journal, JournalError};
 use crate::patches::Patches;
 use crate::plane::Plane;
 use crate::reach::Reach;
+use crate::recordings::Recordings;
 use crate::store::{Store, StoreError};
 use crate::tls::{Certificates, TlsError};
 use crate::told::{self, Place};
@@ -146,10 +147,11 @@ pub async fn run(
     };
     tokio::spawn(reach.clone().keep());
 
+    let recordings = Arc::new(Recordings::new(config.recordings(), clock));
     let destinations = Destinations::open(
         plane.clone(),
         Store::new(&data, "outputs.json"),
-        config.recordings(),
+        recordings.clone(),
         config.outputs.max_outputs,
         clock.now_ms(),
     )?;
@@ -171,6 +173,7 @@ pub async fn run(
         reach: reach.clone(),
         root: root.clone(),
         hall: Arc::default(),
+        recordings,
     };
     let listeners = Listeners {
         http: listener,

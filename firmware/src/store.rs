@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use dais_studio::disk::replace;
+use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -46,10 +47,8 @@ impl Store {
     /// The content; `None` if there is none yet. A file that does not parse is set aside as `NAME.bad`, with an error
     /// in the log, because a box that does not start helps nobody.
     pub fn load<T: DeserializeOwned>(&self) -> Result<Option<T>, StoreError> {
-        let bytes = match fs::read(&self.path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(StoreError::read(&self.path)(error)),
+        let Some(bytes) = read(&self.path).map_err(StoreError::read(&self.path))? else {
+            return Ok(None);
         };
         match serde_json::from_slice(&bytes) {
             Ok(value) => Ok(Some(value)),
@@ -67,10 +66,25 @@ impl Store {
     }
 }
 
+/// The bytes of a file; none if there is no such file, or if the medium has lost them: then it is set aside.
+pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => {
+            if let Err(error) = set_aside(path, &error.to_string()) {
+                tracing::error!(%error, "and it cannot be set aside");
+            }
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Out of the way, as `NAME.bad`, with an error in the log: a box that does not start helps nobody.
 pub fn set_aside(path: &Path, why: &str) -> Result<(), StoreError> {
     let aside = path.with_extension("bad");
-    tracing::error!(file = %path.display(), error = why, "this file does not parse; it is set aside as {} and the box starts without it", aside.display());
+    tracing::error!(file = %path.display(), error = why, "this file cannot be used; it is set aside as {} and the box starts without it", aside.display());
     fs::rename(path, &aside).map_err(StoreError::write(&aside))
 }
 
@@ -91,6 +105,18 @@ mod tests {
         fs::write(folder.path().join("x.json"), "[1,").unwrap();
         assert_eq!(store.load::<Vec<u8>>().unwrap(), None);
         assert!(folder.path().join("x.bad").exists());
+    }
+
+    #[test]
+    fn a_file_that_the_medium_has_lost_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        // Its first page is mapped in no process: reading it is an error of the medium's kind.
+        std::os::unix::fs::symlink("/proc/self/mem", folder.path().join("x.json")).unwrap();
+        let store = Store::new(folder.path(), "x.json");
+        assert_eq!(store.load::<Vec<u8>>().unwrap(), None);
+        assert!(folder.path().join("x.bad").is_symlink());
+        store.save(&vec![1u8]).unwrap();
+        assert_eq!(store.load::<Vec<u8>>().unwrap(), Some(vec![1]));
     }
 
     #[test]

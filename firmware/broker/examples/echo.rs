@@ -27,8 +27,8 @@ impl Authenticate for Doorkeeper {
         println!("{who} is here");
     }
 
-    fn departed(&self, who: &Identity) {
-        println!("{who} has gone");
+    fn departed(&self, who: &Identity, left: usize) {
+        println!("{who} has {left} connections left");
     }
 }
 

@@ -55,8 +55,9 @@ pub trait Authenticate: Send + Sync + 'static {
     /// A connection of this user stands, and nothing that comes by it was read yet. One that it took over has ended before.
     fn arrived(&self, who: &Identity);
 
-    /// This user's last connection has ended, in whichever way: a client that says a plain good-bye leaves no will.
-    fn departed(&self, who: &Identity);
+    /// One of this user's connections has ended, in whichever way: a client that says a plain good-bye leaves no will. So
+    /// many are left.
+    fn departed(&self, who: &Identity, left: usize);
 }
 
 /// What a broker could not do, and what helps.

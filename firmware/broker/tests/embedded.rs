@@ -83,27 +83,29 @@ async fn who_comes_and_who_goes_is_told_in_that_order() {
     let other = |id: &'static str| Dial::new(&ana).to(broker.endpoint()).client_id(id);
     let second = other("second").connect().await.unwrap();
     first.disconnect().await;
+    book.told(3).await;
     dial(&broker, &ben).await.unwrap().disconnect().await;
     let mut all = vec![
         Arrived(ana.clone()),
         Arrived(ana.clone()),
+        Departed(ana.clone(), 1),
         Arrived(ben.clone()),
-        Departed(ben),
+        Departed(ben, 0),
     ];
-    assert_eq!(book.told(4).await, all);
+    assert_eq!(book.told(5).await, all);
 
     // A page that is loaded anew may be back before its old connection has ended: it has gone, and is there again.
     let reloaded = other("second").connect().await.unwrap();
     second.ended().await;
-    all.extend([Departed(ana.clone()), Arrived(ana.clone())]);
-    assert_eq!(book.told(6).await, all);
+    all.extend([Departed(ana.clone(), 0), Arrived(ana.clone())]);
+    assert_eq!(book.told(7).await, all);
 
     dial(&broker, &eve).await.unwrap().vanish().await;
-    all.extend([Arrived(eve.clone()), Departed(eve)]);
-    assert_eq!(book.told(8).await, all);
-    reloaded.disconnect().await;
-    all.push(Departed(ana));
+    all.extend([Arrived(eve.clone()), Departed(eve, 0)]);
     assert_eq!(book.told(9).await, all);
+    reloaded.disconnect().await;
+    all.push(Departed(ana, 0));
+    assert_eq!(book.told(10).await, all);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

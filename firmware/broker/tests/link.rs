@@ -92,6 +92,8 @@ async fn requests_come_in_and_replies_go_out(rig: Rig) {
     let properties = reply.properties.unwrap();
     assert_eq!(reply.payload, "reply");
     assert_eq!(properties.correlation_data.unwrap(), "c7");
+    assert_eq!(properties.payload_format_indicator, Some(1));
+    assert_eq!(properties.content_type.unwrap(), "application/json");
     assert!((1..=20).contains(&properties.message_expiry_interval.unwrap()));
     link.stop().await;
 }

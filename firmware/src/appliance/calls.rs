@@ -1,7 +1,8 @@
 //! Requests: the room's own go to the room, the rest is done here.
 
 use dais_protocol::{
-    Call, Invite, OutputStarted, OutputState, Reason, Recording, RpcError, Token, TtlS, Uses,
+    Call, Invite, OutputStarted, OutputState, Reason, Recording, RecordingLink, RpcError, Token,
+    TtlS, Uses,
 };
 use dais_room::access::Role;
 use dais_room::room::{Caller, Input, Once};
@@ -146,6 +147,15 @@ impl Appliance {
                 .destinations
                 .stop_record()
                 .and_then(|file| as_json(Recording { file })),
+            Call::RecordList(_) => as_json(self.destinations.list_recordings()),
+            Call::RecordLink(p) => self.destinations.link_recording(&p.file).and_then(|path| {
+                let url = format!("{}{path}", self.reach.people());
+                as_json(RecordingLink { url })
+            }),
+            Call::RecordRemove(p) => self
+                .destinations
+                .remove_recording(&p.file)
+                .map(|()| json!({})),
             other => Err(RpcError::new(
                 Reason::Unavailable,
                 format!("The box cannot serve \"{}\" now.", other.method()),

@@ -15,7 +15,7 @@ impl Appliance {
             Presence::Arrived(who) if who.role == Role::Host => {
                 self.consoles.insert(who.id.clone());
             }
-            Presence::Departed(who) if who.role == Role::Host => {
+            Presence::Departed(who, 0) if who.role == Role::Host => {
                 self.consoles.remove(&who.id);
             }
             _ => {}
@@ -59,7 +59,7 @@ impl Appliance {
             if own {
                 tokio::time::sleep(LAST_WORD).await;
             }
-            end_connection(&broker, &who).await;
+            end_connection(&*broker, &who).await;
         });
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dais_protocol::{CameraSignal, Health};
 use prometheus_client::encoding::text::encode;
@@ -27,7 +27,12 @@ const SIGNALS: [(CameraSignal, &str); 6] = [
     (CameraSignal::Unsupported, "unsupported"),
 ];
 
-pub async fn metrics(State(door): State<Door>) -> Response {
+/// What `prometheus_client` writes is read as either of the two; a scraper that wants the newer one asks for it.
+const OPEN_METRICS: &str = "application/openmetrics-text";
+const OPEN_METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const TEXT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub async fn metrics(State(door): State<Door>, headers: HeaderMap) -> Response {
     let health = door.health.borrow().clone();
     let Some(text) = health.and_then(|health| render(&health, door.hall.turned_away()).ok()) else {
         return (
@@ -36,14 +41,13 @@ pub async fn metrics(State(door): State<Door>) -> Response {
         )
             .into_response();
     };
-    (
-        [(
-            header::CONTENT_TYPE,
-            "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        )],
-        text,
-    )
-        .into_response()
+    let accepts = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
+    let content_type = if accepts.is_some_and(|kinds| kinds.contains(OPEN_METRICS)) {
+        OPEN_METRICS_TYPE
+    } else {
+        TEXT_TYPE
+    };
+    ([(header::CONTENT_TYPE, content_type)], text).into_response()
 }
 
 fn render(health: &Health, turned_away: u64) -> Result<String, std::fmt::Error> {

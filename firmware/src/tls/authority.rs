@@ -64,16 +64,14 @@ impl Authority {
     /// The one of `folder`, made if there is none. One that cannot be read is set aside: phones must trust the new one.
     pub fn open(folder: &Path, box_id: &str, names: &Names) -> Result<Self, TlsError> {
         let path = folder.join("authority.pem");
-        match std::fs::read(&path) {
-            Ok(bytes) => match Self::parse(&String::from_utf8_lossy(&bytes)) {
+        if let Some(bytes) = store::read(&path).map_err(StoreError::read(&path))? {
+            match Self::parse(&String::from_utf8_lossy(&bytes)) {
                 Some(authority) => return Ok(authority),
                 None => {
                     store::set_aside(&path, "it holds no authority, its issuer and their key")?;
                     tracing::error!("each phone must be made to trust this box anew");
                 }
-            },
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(StoreError::read(&path)(error).into()),
+            }
         }
         let pem = Self::make(box_id, names)?;
         let authority = Self::parse(&pem).ok_or(TlsError::Unreadable)?;

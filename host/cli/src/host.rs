@@ -11,8 +11,9 @@ use std::{
 use clap::Subcommand;
 use dais_protocol::{
     Call, Empty, GainDb, HostSet, Id, InviteCreate, InviteRevoke, Layout, LayoutSet, MaxGuests,
-    MicDisconnect, MicInvite, MicMove, MicRespond, MicSet, Name, OfUser, OutputKind, OutputStart,
-    OutputStop, RoomSet, Seat, SeatLock, Secret, TalkbackSet, TimeoutS, Token, TtlS, Uses, Words,
+    MicDisconnect, MicInvite, MicMove, MicRespond, MicSet, Name, OfRecording, OfUser, OutputKind,
+    OutputStart, OutputStop, RoomSet, Seat, SeatLock, Secret, TalkbackSet, TimeoutS, Token, TtlS,
+    Uses, Words,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -209,16 +210,26 @@ pub enum HostCommand {
     Unpair { user: Id },
     /// Records the programme
     #[command(subcommand)]
-    Record(OnOff),
+    Record(RecordCommand),
     /// Sends the programme somewhere
     #[command(subcommand)]
     Output(OutputCommand),
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
-pub enum OnOff {
+#[derive(Clone, Debug, Subcommand)]
+pub enum RecordCommand {
     Start,
     Stop,
+    /// The recordings on the box's disk
+    List,
+    /// An address from which one can be fetched for twelve hours, as in `curl -O "$(dais host … record link FILE)"`
+    Link {
+        file: Token,
+    },
+    /// Removes one
+    Remove {
+        file: Token,
+    },
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -582,8 +593,13 @@ fn task(command: &HostCommand) -> Result<Task, HostError> {
         HostCommand::Ban { user } => Call::GuestBan(of(&user)),
         HostCommand::Consoles => Call::RoomHosts(Empty {}),
         HostCommand::Unpair { user } => Call::HostUnpair(of(&user)),
-        HostCommand::Record(OnOff::Start) => Call::RecordStart(Empty {}),
-        HostCommand::Record(OnOff::Stop) => Call::RecordStop(Empty {}),
+        HostCommand::Record(command) => match command {
+            RecordCommand::Start => Call::RecordStart(Empty {}),
+            RecordCommand::Stop => Call::RecordStop(Empty {}),
+            RecordCommand::List => Call::RecordList(Empty {}),
+            RecordCommand::Link { file } => Call::RecordLink(OfRecording { file }),
+            RecordCommand::Remove { file } => Call::RecordRemove(OfRecording { file }),
+        },
         HostCommand::Output(OutputCommand::Start {
             kind,
             url,

@@ -75,6 +75,12 @@ async fn each_command_calls_its_method() {
             json!({"user_id": "b7", "audio_muted": true}),
         ),
         (&["record", "start"], "record.start", json!({})),
+        (&["record", "list"], "record.list", json!({})),
+        (
+            &["record", "remove", "programme-0001.mkv"],
+            "record.remove",
+            json!({"file": "programme-0001.mkv"}),
+        ),
     ] {
         let run = console(&broker, arguments).output();
         let script = async {

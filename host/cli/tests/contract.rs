@@ -6,6 +6,7 @@ mod house;
 
 use std::time::Duration;
 
+use dais_protocol::Credential;
 use house::wire::Wire;
 use house::{House, SMALL};
 use rumqttc::v5::mqttbytes::QoS;
@@ -17,6 +18,7 @@ struct Pair {
     host: Wire,
     guest: Wire,
     guest_id: String,
+    credential: Credential,
     external: bool,
 }
 
@@ -45,6 +47,7 @@ with_both_brokers! {
     destinations_and_the_recording_change_the_revision_of_every_snapshot
     a_retained_request_does_not_act
     a_reply_goes_to_the_response_topic_with_its_correlation_data
+    snapshots_are_kept_and_meters_are_not
     the_broker_enforces_who_may_say_and_hear_what
     more_than_twenty_requests_in_a_second_are_told_to_wait
     ask_cancel_decline_invite_and_ban_tell_both_sides
@@ -69,6 +72,7 @@ async fn pair(external: bool) -> Pair {
         host,
         guest: wire,
         guest_id: guest.user_id.to_string(),
+        credential: guest,
         external,
     }
 }
@@ -434,6 +438,29 @@ async fn a_guest_who_vanishes_takes_the_request_along(mut p: Pair) {
     assert_eq!(people["result"]["people"], json!([]));
 }
 
+/// A phone that changes its network is here by a new connection while the old one is only found dead a minute later. The client
+/// id is a client's own choice, and many MQTT libraries take a new one each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_will_ends_nothing_while_its_user_has_another_connection() {
+    let mut p = pair(false).await;
+    p.host.subscribe("dais/v1/dev/host/events").await;
+    p.guest.ask("mic.request", json!({})).await;
+    p.host.notification("mic.requested").await;
+    let mut second = Wire::connect_as("elsewhere", &p.house, &p.credential).await;
+    second.ask("media.set", json!({})).await;
+    p.guest
+        .send(r#"{"jsonrpc":"2.0","method":"session.gone"}"#)
+        .await;
+    p.guest.ask("media.set", json!({})).await;
+    p.guest.vanish();
+    for _ in 0..10 {
+        let people = p.host.ask("room.people", json!({})).await;
+        assert_eq!(people["result"]["people"][0]["state"], "requested");
+    }
+    second.vanish();
+    p.host.notification("mic.request_cancelled").await;
+}
+
 /// An MQTT library that ends with DISCONNECT discards the will; the embedded broker tells the box all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_who_disconnects_without_a_word_takes_the_request_along() {
@@ -511,6 +538,19 @@ async fn the_web_door_refuses_with_the_right_status() {
             .unwrap()
         }
     };
+    let console = house.console().await;
+    let once = console.ask("invite.create", json!({"uses": 1})).await;
+    let once = once.unwrap()["invite"].clone();
+    let join =
+        |invite: &serde_json::Value| post("/api/join", json!({"invite": invite, "name": "Ana"}));
+    assert_eq!(join(&once).await, 200);
+    assert_eq!(join(&once).await, 403, "it was for one guest");
+    let revoked = console.ask("invite.create", json!({})).await.unwrap()["invite"].clone();
+    console
+        .ask("invite.revoke", json!({"invite": revoked}))
+        .await
+        .unwrap();
+    assert_eq!(join(&revoked).await, 403, "it was taken back");
     for invite in ["unknown", "", "with blanks", "ü", &"x".repeat(65)] {
         assert_eq!(
             post("/api/join", json!({"invite": invite, "name": "Ana"})).await,
@@ -546,6 +586,40 @@ async fn the_web_door_refuses_with_the_right_status() {
                 .await
                 .unwrap();
         assert_eq!(status, 200, "{path}");
+    }
+    for (accept, kind) in [
+        ("*/*", "text/plain"),
+        (
+            "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
+            "application/openmetrics-text",
+        ),
+    ] {
+        let url = format!("{}/metrics", house.http);
+        let answer = tokio::task::spawn_blocking(move || {
+            ureq::get(url).header("Accept", accept).call().unwrap()
+        })
+        .await
+        .unwrap();
+        let given = answer.headers()["content-type"].to_str().unwrap();
+        assert!(given.starts_with(kind), "{accept}: {given}");
+    }
+}
+
+/// Rows of the contract's table of topics: what is kept for whoever comes later, and how surely each comes.
+async fn snapshots_are_kept_and_meters_are_not(mut p: Pair) {
+    for (topic, kept, qos) in [
+        ("online", true, QoS::AtLeastOnce),
+        ("room", true, QoS::AtLeastOnce),
+        ("pending", true, QoS::AtLeastOnce),
+        ("outputs", true, QoS::AtLeastOnce),
+        ("health", true, QoS::AtMostOnce),
+        ("meters", false, QoS::AtMostOnce),
+    ] {
+        let topic = format!("dais/v1/dev/{topic}");
+        p.host.subscribe(&topic).await;
+        let wanted = |came: &house::wire::Came| came.topic == topic && (came.retain || !kept);
+        let came = p.host.came(&topic, wanted).await;
+        assert_eq!((came.retain, came.qos), (kept, qos), "{topic}");
     }
 }
 

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -95,6 +96,9 @@ methods! {
     Hosts "output.stop" OutputStop(OutputStop) -> Empty;
     Hosts "record.start" RecordStart(Empty) -> Recording;
     Hosts "record.stop" RecordStop(Empty) -> Recording;
+    Hosts "record.list" RecordList(Empty) -> RecordingList;
+    Hosts "record.link" RecordLink(OfRecording) -> RecordingLink;
+    Hosts "record.remove" RecordRemove(OfRecording) -> Empty;
 }
 
 fn parse_params<T: for<'de> Deserialize<'de>>(params: Option<Value>) -> Result<T, RpcError> {
@@ -131,6 +135,24 @@ fn yes() -> bool {
     true
 }
 
+/// `null` counts as left out.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    value: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(value)?.unwrap_or_default())
+}
+
+fn or_yes<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    Ok(Option::deserialize(value)?.unwrap_or(true))
+}
+
+/// An empty message, as a form sends it that nobody wrote in, is none.
+fn words<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Words>, D::Error> {
+    let text = Option::<String>::deserialize(value)?.filter(|text| !text.is_empty());
+    text.map(|text| text.try_into().map_err(D::Error::custom))
+        .transpose()
+}
+
 macro_rules! params {
     ($($(#[$doc:meta])* $name:ident { $($(#[$meta:meta])* $field:ident: $ty:ty),* $(,)? })*) => {$(
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -154,10 +176,12 @@ params! {
     /// No parameters; or, as a result, done.
     Empty {}
     MicRequest {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "or_default")]
+        #[schemars(with = "Option<TimeoutS>")]
         timeout_s: TimeoutS,
         /// Whether the guest sends a picture.
-        #[serde(default = "yes")]
+        #[serde(default = "yes", deserialize_with = "or_yes")]
+        #[schemars(with = "Option<bool>")]
         camera: bool,
     }
     MicAnswer { accept: bool }
@@ -189,17 +213,18 @@ params! {
         accept: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seat: Option<Seat>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "words", skip_serializing_if = "Option::is_none")]
         message: Option<Words>,
     }
     MicDisconnect {
         user_id: Id,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "words", skip_serializing_if = "Option::is_none")]
         message: Option<Words>,
     }
     MicInvite {
         user_id: Id,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "or_default")]
+        #[schemars(with = "Option<TimeoutS>")]
         timeout_s: TimeoutS,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seat: Option<Seat>,
@@ -250,6 +275,8 @@ params! {
         ttl_s: Option<TtlS>,
     }
     OutputStop { output_id: Token }
+    /// `file` as `record.list` has it.
+    OfRecording { file: Token }
 }
 
 results! {
@@ -274,6 +301,26 @@ results! {
     }
     OutputStarted { output_id: Token }
     Recording { file: String }
+    /// The newest first.
+    RecordingList { recordings: Vec<RecordingFile> }
+    RecordingFile {
+        file: Token,
+        bytes: u64,
+        /// It is being written: it can be fetched so far, and not be removed.
+        open: bool,
+    }
+}
+
+/// Where a recording can be fetched for twelve hours, by whoever has the link: it does not print.
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordingLink {
+    pub url: String,
+}
+
+impl fmt::Debug for RecordingLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecordingLink(***)")
+    }
 }
 
 /// Who holds an invite can join: it does not print.

@@ -55,11 +55,14 @@ pub enum Notification {
         #[serde(flatten)]
         want: VideoWant,
     },
+    /// What is silent and dark of this guest, by either's will, as `room` says it; and what of it is the host's.
     #[serde(rename = "media.state")]
     MediaState {
         audio_muted: bool,
         video_muted: bool,
         muted_by_host: bool,
+        #[serde(default)]
+        hidden_by_host: bool,
     },
     /// A host sees and hears this guest off air (`watching`), or speaks to this guest alone (`talking`). It comes before the first
     /// picture goes there, again every 5 s while either is true, and when that changes: what was not repeated for 15 s is over.

@@ -66,9 +66,10 @@ text!(
     "an id is 1 to 32 of a-z, 0-9 and -"
 );
 text!(
-    /// What people call a person, a room or an output: 1 to 40 characters, none of them a control character, not only blanks.
+    /// What people call a person, a room or an output: 1 to 40 characters, none of them a control character or one that turns the
+    /// direction of what is written around it, not only blanks.
     Name, "\\S", 40,
-    |t: &str| (1..=40).contains(&t.chars().count()) && !t.chars().any(char::is_control) && !t.trim().is_empty(),
+    |t: &str| (1..=40).contains(&t.chars().count()) && !t.chars().any(|c| c.is_control() || turns(c)) && !t.trim().is_empty(),
     "a name is 1 to 40 characters, with no control characters and not only blanks"
 );
 text!(
@@ -95,6 +96,12 @@ impl Token {
     pub fn random() -> Self {
         Self(uuid::Uuid::new_v4().simple().to_string())
     }
+}
+
+/// Embeddings, overrides and isolates of the bidirectional algorithm (UAX #9): in a name they would reverse the sentence that it
+/// stands in. Names written from right to left need none.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 macro_rules! number {
@@ -249,9 +256,20 @@ pub enum OutputKind {
 
 /// A stream key or password. It prints as `***` and is never serialised into a log or a snapshot.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 #[schemars(extend("writeOnly" = true, "maxLength" = 1024))]
 pub struct Secret(pub String);
+
+impl TryFrom<String> for Secret {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.chars().count() > 1024 {
+            return Err("a key is at most 1024 characters");
+        }
+        Ok(Self(text))
+    }
+}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

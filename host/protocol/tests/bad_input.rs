@@ -168,6 +168,7 @@ fn every_bound_holds_on_both_sides() {
         ("a".into(), String::new()),
         ("a b".into(), "  ".into()),
         ("🎙".into(), "a\nb".into()),
+        ("דנה".into(), "a\u{202e}b".into()),
     ] {
         taken("room.set", json!({"title": good}));
         names_the_field("room.set", json!({"title": bad}), "title");
@@ -193,6 +194,10 @@ fn every_bound_holds_on_both_sides() {
         taken("guest.ban", json!({"user_id": good}));
         names_the_field("guest.ban", json!({"user_id": bad}), "user_id");
     }
+    let key =
+        |length: usize| json!({"kind": "rtmp", "url": "rtmp://h/a", "key": "ü".repeat(length)});
+    taken("output.start", key(1024));
+    names_the_field("output.start", key(1025), "key");
     names_the_field("layout.set", json!({"layout": "mosaic"}), "layout");
     names_the_field(
         "output.start",
@@ -214,6 +219,17 @@ fn what_is_left_out_has_the_value_of_the_contract() {
     assert!(
         matches!(taken("mic.invite", json!({"user_id": "b7", "seat": null})), Call::MicInvite(p) if p.timeout_s.get() == 60 && p.seat.is_none())
     );
+    assert!(
+        matches!(taken("mic.request", json!({"timeout_s": null, "camera": null})), Call::MicRequest(p) if p.timeout_s.get() == 60 && p.camera)
+    );
+    for message in [json!(null), json!("")] {
+        assert!(
+            matches!(taken("mic.disconnect", json!({"user_id": "b7", "message": message})), Call::MicDisconnect(p) if p.message.is_none())
+        );
+        assert!(
+            matches!(taken("mic.respond", json!({"user_id": "b7", "accept": false, "message": message})), Call::MicRespond(p) if p.message.is_none())
+        );
+    }
     assert!(
         matches!(taken("media.candidate", json!({"session": "s", "candidate": null})), Call::MediaCandidate(p) if p.candidate.is_none())
     );

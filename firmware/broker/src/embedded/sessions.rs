@@ -157,14 +157,13 @@ impl Sessions {
         {
             holder.offline = true;
             let username = holder.username.clone();
-            let last = !all
+            let left = all
                 .values()
-                .any(|other| other.username == username && other.is_connected());
+                .filter(|other| other.username == username && other.is_connected())
+                .count();
             if let Some(who) = Identity::from_username(&username) {
-                tracing::debug!(%who, client_id = &*id.client_id, last, "an MQTT client's connection has ended");
-                if last {
-                    self.auth.departed(&who);
-                }
+                tracing::debug!(%who, client_id = &*id.client_id, left, "an MQTT client's connection has ended");
+                self.auth.departed(&who, left);
             }
         }
         drop(all);
@@ -231,7 +230,7 @@ mod tests {
         fn arrived(&self, _: &Identity) {
             self.0.lock().unwrap().push("arrived");
         }
-        fn departed(&self, _: &Identity) {
+        fn departed(&self, _: &Identity, _: usize) {
             self.0.lock().unwrap().push("departed");
         }
     }

@@ -285,7 +285,10 @@ async fn feed(client: AsyncClient, outbox: Arc<Outbox>, mut begin: watch::Receiv
                 expiry_s,
                 correlation_data,
             } = message;
+            // As the published description says: JSON in UTF-8.
             let properties = PublishProperties {
+                payload_format_indicator: Some(1),
+                content_type: Some("application/json".into()),
                 message_expiry_interval: expiry_s,
                 correlation_data,
                 ..PublishProperties::default()

@@ -71,7 +71,8 @@ pub struct Book {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
     Arrived(Identity),
-    Departed(Identity),
+    /// And how many connections are left.
+    Departed(Identity, usize),
 }
 
 impl Book {
@@ -117,8 +118,8 @@ impl Authenticate for Book {
         self.tell(Told::Arrived(who.clone()));
     }
 
-    fn departed(&self, who: &Identity) {
-        self.tell(Told::Departed(who.clone()));
+    fn departed(&self, who: &Identity, left: usize) {
+        self.tell(Told::Departed(who.clone(), left));
     }
 }
 

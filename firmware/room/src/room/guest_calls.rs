@@ -216,14 +216,15 @@ impl Act<'_> {
         let Some(guest) = self.guest(user) else {
             return;
         };
-        let muted_by_host = guest.stay().is_some_and(|stay| stay.by_host.audio);
         let own = guest.own;
+        let by_host = guest.stay().map(|stay| stay.by_host).unwrap_or_default();
         self.tell_guest(
             user,
             Notification::MediaState {
-                audio_muted: own.audio,
-                video_muted: own.video,
-                muted_by_host,
+                audio_muted: own.audio || by_host.audio,
+                video_muted: own.video || by_host.video,
+                muted_by_host: by_host.audio,
+                hidden_by_host: by_host.video,
             },
         );
     }

@@ -25,7 +25,7 @@
 //!   `mic.request_cancelled` when it was withdrawn or its guest's session went.
 //! - A guest's own mute may be set from the request on, and lasts until the stay ends. In the snapshot `audio_muted` and
 //!   `video_muted` say what is silent or dark for either reason, `muted_by_host` and `hidden_by_host` whether the host
-//!   is one. `media.state` tells a guest its own two, and `muted_by_host`.
+//!   is one. `media.state` tells a guest the same four.
 //! - Every end of a request is told to its guest, also when the session is gone: the `session.gone` of an old
 //!   connection can arrive after its guest is back.
 //! - The host's word to one guest alone (`talkback`) needs decoded media, and stays through an accept; what ends it is

@@ -59,6 +59,7 @@ pub enum Event {
         audio_muted: bool,
         video_muted: bool,
         muted_by_host: bool,
+        hidden_by_host: bool,
     },
     /// A host sees and hears this guest off air; a host speaks to this guest alone.
     Attention {
@@ -188,11 +189,18 @@ impl fmt::Display for Event {
                 audio_muted,
                 video_muted,
                 muted_by_host,
+                hidden_by_host,
             } => {
-                write!(
-                    f,
-                    "sound muted: {audio_muted}, picture muted: {video_muted}, by the host: {muted_by_host}"
-                )
+                let of = |muted, by_host| match (muted, by_host) {
+                    (false, _) => "on",
+                    (true, false) => "off",
+                    (true, true) => "off by the host",
+                };
+                let (sound, picture) = (
+                    of(*audio_muted, *muted_by_host),
+                    of(*video_muted, *hidden_by_host),
+                );
+                write!(f, "sound {sound}, picture {picture}")
             }
             Event::Attention { watching, talking } => f.write_str(match (watching, talking) {
                 (true, true) => "is seen and heard by the host off air, and spoken to alone",

@@ -305,11 +305,13 @@ impl Guest {
                 audio_muted,
                 video_muted,
                 muted_by_host,
+                hidden_by_host,
             } => {
                 self.tell(Event::MediaState {
                     audio_muted,
                     video_muted,
                     muted_by_host,
+                    hidden_by_host,
                 });
             }
             Notification::HostAttention { watching, talking } => {

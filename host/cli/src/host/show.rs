@@ -56,7 +56,16 @@ pub fn result(method: &str, result: &Value) -> String {
                 text(&host["name"])
             )
         }),
-        "invite.create" => text(&result["url"]),
+        "record.list" => lines(&result["recordings"], "nothing was recorded", |recording| {
+            let mb = recording["bytes"].as_f64().unwrap_or_default() / 1e6;
+            let open = if recording["open"] == true {
+                "  being written"
+            } else {
+                ""
+            };
+            format!("{:<24}{mb:>10.1} MB{open}", text(&recording["file"]))
+        }),
+        "invite.create" | "record.link" => text(&result["url"]),
         _ => match members(result) {
             told if told.is_empty() => "done".into(),
             told => told,

@@ -29,10 +29,16 @@ pub struct Came {
     pub topic: String,
     pub body: Value,
     pub correlation: Option<Vec<u8>>,
+    pub retain: bool,
+    pub qos: QoS,
 }
 
 impl Wire {
     pub async fn connect(house: &House, credential: &Credential) -> Self {
+        Self::connect_as(&format!("{}-wire", credential.username), house, credential).await
+    }
+
+    pub async fn connect_as(client_id: &str, house: &House, credential: &Credential) -> Self {
         let role = credential.username.split('-').next().unwrap();
         let root = format!(
             "dais/v1/{}/{role}/{}",
@@ -40,8 +46,7 @@ impl Wire {
         );
         let (up, down) = (format!("{root}/up"), format!("{root}/down"));
         let port = house.mqtt.rsplit(':').next().unwrap().parse().unwrap();
-        let mut options =
-            MqttOptions::new(format!("{}-wire", credential.username), "127.0.0.1", port);
+        let mut options = MqttOptions::new(client_id, "127.0.0.1", port);
         options.set_credentials(&credential.username, &credential.password);
         options.set_max_packet_size(Some(1 << 20));
         options.set_keep_alive(Duration::from_secs(5));
@@ -184,6 +189,8 @@ impl Wire {
                         .as_ref()
                         .and_then(|p| p.correlation_data.as_ref())
                         .map(|data| data.to_vec()),
+                    retain: publish.retain,
+                    qos: publish.qos,
                 };
                 want(&came).then_some(came)
             }

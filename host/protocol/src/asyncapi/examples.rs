@@ -84,6 +84,17 @@ pub const CALLS: &[(&str, &str, &str)] = &[
     ("output.stop", r#"{"output_id":"o-1"}"#, "{}"),
     ("record.start", "{}", r#"{"file":"programme-0007.mkv"}"#),
     ("record.stop", "{}", r#"{"file":"programme-0007.mkv"}"#),
+    (
+        "record.list",
+        "{}",
+        r#"{"recordings":[{"file":"programme-0007.mkv","bytes":734003200,"open":false}]}"#,
+    ),
+    (
+        "record.link",
+        r#"{"file":"programme-0007.mkv"}"#,
+        r#"{"url":"https://dais.local/recordings/4f6c1a/programme-0007.mkv"}"#,
+    ),
+    ("record.remove", r#"{"file":"programme-0007.mkv"}"#, "{}"),
 ];
 
 /// Notification and its parameters, without `rev`.
@@ -112,7 +123,7 @@ pub const NOTIFICATIONS: &[(&str, &str)] = &[
     ),
     (
         "media.state",
-        r#"{"audio_muted":true,"video_muted":false,"muted_by_host":true}"#,
+        r#"{"audio_muted":true,"video_muted":false,"muted_by_host":true,"hidden_by_host":false}"#,
     ),
     ("host.attention", r#"{"watching":true,"talking":false}"#),
     (

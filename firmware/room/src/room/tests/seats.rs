@@ -189,8 +189,15 @@ fn the_room_shows_whether_the_host_turned_a_picture_off() {
         )
     };
     let host = |muted: bool| json!({"user_id": "a", "video_muted": muted});
+    desk.told("a");
     desk.host("mic.set", host(true)).unwrap();
     assert_eq!(dark(&desk), (true, true));
+    let told = json!({"audio_muted": false, "video_muted": true, "muted_by_host": false, "hidden_by_host": true});
+    assert_eq!(
+        json_of(&desk.told("a")),
+        [json!({"method": "media.state", "params": told})],
+        "the guest is told the same"
+    );
     desk.guest("a", "media.set", json!({"video_muted": true}))
         .unwrap();
     desk.host("mic.set", host(false)).unwrap();
@@ -208,8 +215,8 @@ fn lifting_the_hosts_mute_leaves_the_guests_own_as_it_was() {
     let host = |muted: bool| json!({"user_id": "a", "audio_muted": muted});
     desk.host("mic.set", host(true)).unwrap();
     assert_eq!(mutes(&desk), (true, true));
-    let state = |audio: bool, by_host: bool| json!({"method": "media.state", "params": {"audio_muted": audio, "video_muted": false, "muted_by_host": by_host}});
-    assert_eq!(json_of(&desk.told("a")), [state(false, true)]);
+    let state = |audio: bool, by_host: bool| json!({"method": "media.state", "params": {"audio_muted": audio, "video_muted": false, "muted_by_host": by_host, "hidden_by_host": false}});
+    assert_eq!(json_of(&desk.told("a")), [state(true, true)]);
     desk.guest("a", "media.set", json!({"audio_muted": false}))
         .unwrap();
     assert_eq!(

@@ -88,6 +88,32 @@ test("the console is accessible on a phone, a tablet and a desktop, with everyth
   await look(console_, "invitation");
 });
 
+test("declining, its words and what the guest reads then are accessible, with a name of forty letters on a phone", async () => {
+  const name = "Wolfeschlegelsteinhausenbergerdorffvoral";
+  await console_.keyboard.press("Escape");
+  const guest = await open();
+  await ask(guest, box, name);
+  const request = row(console_, name);
+  await request.getByRole("button", { name: "Give a reason" }).click();
+  await look(console_, "words");
+  await request.getByLabel(`Your words to ${name}`).fill("Later.");
+  await request.getByRole("button", { name: "Decline with these words" }).click();
+  await request.getByRole("button", { name: "Undo" }).waitFor();
+  await look(console_, "undo");
+  await says(guest, "Declined");
+  await look(guest, "declined");
+  await ask(guest, box, name);
+  await row(console_, name).getByRole("button", { name: "Accept" }).click();
+  await says(guest, "You are on air");
+  await look(console_, "long-name");
+  await row(console_, name).getByRole("button", { name: "Ban" }).click();
+  await console_.getByText(`${name} is off air and is being banned.`).waitFor();
+  await look(console_, "banned");
+  await guest.getByText("The host has removed you from the show.").waitFor();
+  await look(guest, "banned");
+  assert.equal(await guest.getByRole("button", { name: "Ask to join", exact: true }).count(), 0);
+});
+
 test("the audience's page is accessible", async () => {
   const viewer = await open();
   await viewer.goto(box.ready.invite_url.replace("/join", "/watch"));
@@ -121,7 +147,7 @@ test("the pages speak Chinese to whoever reads it", async () => {
   // Names of people and things, units, and what stands for itself.
   const known = /Chiara Constantinopolous-Meier of Basel|Dais|Host|Ana|REC|RTMP|rtmp|localhost|https?|Fake|Default|Audio|Input|device|dB|GB|MB|kbit|fps|VP8|\w+enc|✕/g;
   const speaks = async (page: Page, state: string) => {
-    await shot(page, `chinese-${state}`);
+    await shot(page, `chinese-${state}-${page.viewportSize()?.width === PHONE.width ? "phone" : "desktop"}`);
     assert.equal(await page.evaluate(() => document.documentElement.lang), "zh-CN");
     const words = await page.evaluate(() => {
       const labels = [...document.querySelectorAll("[aria-label], [title]")].flatMap((e) => [e.getAttribute("aria-label"), e.getAttribute("title")]);

@@ -179,7 +179,7 @@ test("a request is seen in the header wherever the page is scrolled to, and lead
   const top = () => seen.evaluate((e) => e.getBoundingClientRect().top);
   const before = await top();
   await ask(guest, box, "Esteban");
-  const chip = second.getByRole("link", { name: "1 asks" });
+  const chip = second.getByRole("link", { name: "1 request" });
   await chip.waitFor();
   assert.ok(await chip.evaluate((e) => e.getBoundingClientRect().bottom <= innerHeight && e.getBoundingClientRect().top >= 0), "it is in sight");
   await second.getByText("Esteban asks to join, with camera").waitFor({ state: "attached" });
@@ -336,6 +336,7 @@ test("a destination shows how it does, and the health line is quiet with its fig
   for (const figure of ["Frames per second", "Encoder: programme", "Latency, usual / worst: camera to encoded", "Free disk", "Watching"]) {
     await health.getByText(figure, { exact: true }).waitFor();
   }
+  await health.getByText("Watching", { exact: true }).scrollIntoViewIfNeeded();
   await shot(first, "host-health-desktop");
 });
 
@@ -347,11 +348,11 @@ test("an alarm says what is wrong and what to do", async () => {
     const alarm = console_.getByRole("region", { name: "Alarms" }).getByRole("listitem");
     await alarm.waitFor();
     assert.match(await alarm.innerText(), /camera.*: \w+/s);
+    await shot(console_, "host-alarm-phone");
     const health = console_.getByRole("region", { name: "Health of the box" });
     await health.getByText("Figures").click();
     await health.getByText("Host's camera", { exact: true }).waitFor();
     await health.getByText("not there", { exact: true }).waitFor();
-    await shot(console_, "host-alarm-phone");
   } finally {
     await blind.stop();
   }

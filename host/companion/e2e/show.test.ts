@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { ask, Box, browse, bytesSent, DESKTOP, framesDecoded, lights, livePeers, pair, PHONE, row, says, shot, until, visitor } from "./run";
@@ -174,8 +177,21 @@ test("layouts, recording and the door follow the console", async () => {
   await until("the layout is the room's", () => console_.getByRole("radio", { name: "grid" }).isChecked(), Boolean);
   await console_.getByRole("radio", { name: "auto" }).check();
   await console_.getByRole("button", { name: "Start recording" }).click();
+  await console_.getByText(/programme-0001\.mkv · [1-9]/).waitFor();
   await console_.getByRole("button", { name: "Stop recording" }).click();
   await console_.getByRole("button", { name: "Start recording" }).waitFor();
+
+  await console_.getByText("Recordings on the box").click();
+  const recording = console_.getByRole("group", { name: "programme-0001.mkv" });
+  await recording.getByRole("button", { name: "Delete" }).waitFor();
+  await shot(console_, "host-recordings-desktop");
+  const file = join(box.ready.data, "recordings/programme-0001.mkv");
+  const [download] = await Promise.all([console_.waitForEvent("download"), recording.getByRole("button", { name: "Download" }).click()]);
+  assert.deepEqual(await readFile(await download.path()), await readFile(file));
+  await recording.getByRole("button", { name: "Delete" }).click();
+  await console_.getByRole("dialog", { name: "Delete programme-0001.mkv?" }).getByRole("button", { name: "Delete" }).click();
+  await console_.getByText("There is none yet.").waitFor();
+  assert.equal(existsSync(file), false);
 
   await console_.getByRole("button", { name: "Close requests" }).click();
   const late = await page();

@@ -48,7 +48,8 @@ export type Quality = "good" | "fair" | "poor";
  */
 export type Seat = number;
 /**
- * What people call a person, a room or an output: 1 to 40 characters, none of them a control character, not only blanks.
+ * What people call a person, a room or an output: 1 to 40 characters, none of them a control character or one that turns the
+ * direction of what is written around it, not only blanks.
  */
 export type Name = string;
 /**
@@ -83,6 +84,10 @@ export type MaxGuests = number;
  * A sentence from the host to a guest: 1 to 200 characters.
  */
 export type Words = string;
+/**
+ * How long a request or an invitation stays open, in seconds: 1 to 300, 60 if left out.
+ */
+export type TimeoutS = number;
 /**
  * The kinds of destination that `output.start` knows.
  */
@@ -171,6 +176,7 @@ export type Notification =
       method: "media.state";
       params: {
         audio_muted: boolean;
+        hidden_by_host?: boolean;
         muted_by_host: boolean;
         video_muted: boolean;
       };
@@ -278,10 +284,6 @@ export type Notification =
  */
 export type Termination = "host" | "lost" | "media_timeout" | "banned" | "shutdown";
 export type OutputState = "connecting" | "live" | "retrying" | "stopped" | "failed";
-/**
- * How long a request or an invitation stays open, in seconds: 1 to 300, 60 if left out.
- */
-export type TimeoutS = number;
 
 export interface Alarm {
   advice: string;
@@ -633,6 +635,18 @@ export interface Methods {
     params: OutputStop;
     result: Empty;
   };
+  "record.link": {
+    params: OfRecording;
+    result: RecordingLink;
+  };
+  "record.list": {
+    params: Empty;
+    result: RecordingList;
+  };
+  "record.remove": {
+    params: OfRecording;
+    result: Empty;
+  };
   "record.start": {
     params: Empty;
     result: Recording;
@@ -674,10 +688,7 @@ export interface MicDisconnect {
 }
 export interface MicInvite {
   seat?: Seat | null;
-  /**
-   * How long a request or an invitation stays open, in seconds: 1 to 300, 60 if left out.
-   */
-  timeout_s?: number;
+  timeout_s?: TimeoutS | null;
   user_id: Id;
 }
 /**
@@ -695,11 +706,8 @@ export interface MicRequest {
   /**
    * Whether the guest sends a picture.
    */
-  camera?: boolean;
-  /**
-   * How long a request or an invitation stays open, in seconds: 1 to 300, 60 if left out.
-   */
-  timeout_s?: number;
+  camera?: boolean | null;
+  timeout_s?: TimeoutS | null;
 }
 export interface MicRespond {
   accept: boolean;
@@ -733,6 +741,32 @@ export interface OutputStarted {
 }
 export interface OutputStop {
   output_id: Token;
+}
+/**
+ * `file` as `record.list` has it.
+ */
+export interface OfRecording {
+  file: Token;
+}
+/**
+ * Where a recording can be fetched for twelve hours, by whoever has the link: it does not print.
+ */
+export interface RecordingLink {
+  url: string;
+}
+/**
+ * The newest first.
+ */
+export interface RecordingList {
+  recordings: RecordingFile[];
+}
+export interface RecordingFile {
+  bytes: number;
+  file: Token;
+  /**
+   * It is being written: it can be fetched so far, and not be removed.
+   */
+  open: boolean;
 }
 export interface Recording {
   file: string;

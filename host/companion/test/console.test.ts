@@ -27,6 +27,12 @@ test("the way to take a ban back stays, whatever else is said meanwhile", () => 
   assert.deepEqual(undoable(), ["ban b2"]);
 });
 
+test("an error waits to be read, whatever else is said meanwhile", () => {
+  show.say("Bob was not banned", true);
+  for (const text of ["one", "two", "three"]) show.say(text);
+  assert.deepEqual(show.notices.value.map((n) => n.text), ["Bob was not banned", "two", "three"]);
+});
+
 test("a ban that did not reach the box says so", async () => {
   link.lose();
   show.ban("b1", "Bob");

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { GuestShow } from "../src/guest/show";
 import { t } from "../src/i18n";
-import { ANA, awake, browser, devices, FakeLink, lights, seat, tracks, until } from "./stage";
+import { ANA, awake, browser, devices, FakeLink, lights, present, refuses, seat, tracks, until } from "./stage";
 
 const OFF = [false, false];
 const ON = [true, true];
@@ -226,4 +226,58 @@ test("the screen stays awake while something is open, and no longer", async () =
   assert.equal(awake.now, 1);
   show.leave();
   await until("it may sleep", () => awake.now === 0);
+});
+
+test("a microphone that cannot be opened leaves the one of before, and keeps nobody out", async () => {
+  const show = await load();
+  await show.check(true);
+  present.push({ deviceId: "busy", kind: "audioinput" });
+  refuses.why = ({ audio }) => (JSON.stringify(audio).includes("busy") ? "NotReadableError" : null);
+  await assert.rejects(show.capture.choose("microphone", "busy"), { message: t.deviceBusy });
+  assert.deepEqual(lights(), ON);
+  await show.check(false);
+  await show.check(true);
+  assert.equal(show.error.value, null);
+  assert.deepEqual(lights(), ON);
+});
+
+test("without a camera the microphone can be checked, and the page says why there is no picture", async () => {
+  const show = await load();
+  refuses.why = ({ video }) => (video ? "NotAllowedError" : null);
+  await show.check(true);
+  assert.deepEqual(lights(), [false, true]);
+  assert.equal(show.checking.value, true);
+  assert.equal(show.error.value, t.cameraRefused);
+});
+
+test("nobody is asked for the camera for a request that the room would refuse", async () => {
+  const show = await load();
+  link.seats();
+  link.room.value = { ...link.room.value!, accepting: false };
+  await show.ask("Ana", true);
+  assert.equal(show.error.value, t.reasons.not_accepting);
+  assert.equal(tracks.length, 0);
+});
+
+test("who has no invitation is told so before the camera is opened", async () => {
+  sessionStorage.clear();
+  const show = new GuestShow(null);
+  await show.ask("Ana", true);
+  assert.equal(show.error.value, t.inviteMissing);
+  assert.equal(tracks.length, 0);
+});
+
+test("who is taken off air and then banned is told that, and not to ask again", async () => {
+  const show = await onAir();
+  link.tell("mic.terminated", { reason: "host" });
+  link.seats();
+  assert.equal(show.end.value, "host");
+  link.state.value = "refused";
+  assert.deepEqual([show.end.value, show.words.value, show.status.value], ["banned", t.banned, "ended"]);
+});
+
+test("who could not be heard or seen in time is told what to try", async () => {
+  const show = await onAir();
+  link.tell("mic.terminated", { reason: "media_timeout" });
+  assert.equal(show.words.value, t.mediaTimeout);
 });

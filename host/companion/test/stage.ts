@@ -1,6 +1,7 @@
 // As much of a browser, and of a connection to the box, as the guest's side of the show needs: so that a test says when
 // the connection is lost, and what the box answers.
 
+import { setMaxListeners } from "node:events";
 import { computed, signal } from "@preact/signals";
 import type { BoxLink, LinkState, PendingHere } from "../src/box";
 import type { StoredGuest } from "../src/credentials";
@@ -46,15 +47,30 @@ class Shelf {
   clear = () => this.#kept.clear();
 }
 
+interface Wanted {
+  audio: unknown;
+  video: unknown;
+}
+
+/** What the browser lists. */
+export const present: { deviceId: string; kind: string }[] = [];
+
+/** The name of the error with which the browser refuses this, if it does. */
+export const refuses: { why: (wanted: Wanted) => string | null } = { why: () => null };
+
 export const devices = Object.assign(new EventTarget(), {
-  getUserMedia: async ({ audio, video }: { audio: unknown; video: unknown }) => {
+  getUserMedia: async ({ audio, video }: Wanted) => {
+    const why = refuses.why({ audio, video });
+    if (why) throw new DOMException("refused", why);
     const opened = [...(audio ? [new Track("audio")] : []), ...(video ? [new Track("video")] : [])];
     tracks.push(...opened);
     const of = (kind: string) => opened.filter((t) => t.kind === kind);
     return { getTracks: () => opened, getAudioTracks: () => of("audio"), getVideoTracks: () => of("video") };
   },
-  enumerateDevices: async () => [],
+  enumerateDevices: async () => present,
 });
+// Each page listens, and none is ever closed here.
+setMaxListeners(0, devices);
 
 const realTimeout = globalThis.setTimeout;
 
@@ -81,6 +97,8 @@ export function browser(): void {
   put("removeEventListener", page.removeEventListener.bind(page));
   tracks.length = 0;
   awake.now = 0;
+  refuses.why = () => null;
+  present.length = 0;
 }
 
 export const ANA: StoredGuest = { user_id: "ana", username: "guest-ana", password: "p", box: "b", name: "Ana" } as StoredGuest;

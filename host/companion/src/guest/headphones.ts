@@ -7,8 +7,10 @@ const STANDS_MS = 20_000;
 
 /** Calls `tell` when that changes. Returns what ends the listening. */
 export function listenForEcho(played: MediaStream, microphone: MediaStreamTrack, tell: (echo: boolean) => void): () => void {
-  // Without a tap on this page, after a reload, it stays silent: then nothing is measured and nothing is said.
+  // Without a tap on this page, after a reload, it stays silent, and nothing is measured before the first one.
   const context = new AudioContext();
+  const ended = new AbortController();
+  addEventListener("pointerdown", () => void context.resume().catch(() => undefined), { signal: ended.signal });
   const level = (stream: MediaStream) => {
     const analyser = context.createAnalyser();
     analyser.fftSize = 1024; // 21 ms at 48 kHz
@@ -32,6 +34,7 @@ export function listenForEcho(played: MediaStream, microphone: MediaStreamTrack,
   }, STEP_MS);
   return () => {
     clearInterval(timer);
+    ended.abort();
     void context.close();
     if (told) tell(false);
   };

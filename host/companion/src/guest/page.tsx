@@ -31,7 +31,7 @@ export function GuestPage({ show }: { show: GuestShow }) {
       <ErrorBox message={show.error.value ?? show.media.value?.error.value ?? null} onDismiss={() => show.dismiss()} />
       {show.link.value?.state.value === "replaced" && <Replaced />}
       {show.invitation.value && !onShow && <Invitation show={show} />}
-      {onShow ? <OnShow show={show} /> : waiting ? <Waiting show={show} voice /> : <Ask show={show} />}
+      {onShow ? <OnShow show={show} /> : waiting ? <Waiting show={show} voice /> : show.end.value !== "banned" && <Ask show={show} />}
     </main>
   );
 }
@@ -95,7 +95,7 @@ function Ask({ show }: { show: GuestShow }) {
           name.value = v;
         }}
       />
-      {checking && show.capture.audio.value && <Check show={show} />}
+      {checking && (show.capture.audio.value ?? show.capture.devices.value.length > 0) && <Check show={show} />}
       <div class="actions">
         <button type="submit" class="primary" disabled={busy}>
           {t.askToJoin}
@@ -119,7 +119,14 @@ function Check({ show }: { show: GuestShow }) {
       <div class="mirror">
         <SelfView track={video} />
       </div>
-      {audio && <TrackLevel label={t.microphoneLevel} track={audio} />}
+      {audio && (
+        <div class="heard">
+          <span class="hint" aria-hidden="true">
+            {t.microphone}
+          </span>
+          <TrackLevel label={t.microphoneLevel} track={audio} />
+        </div>
+      )}
       <p class="hint">{video ? t.onlyYou : t.onlyYouVoice}</p>
       <Devices capture={show.capture} onError={(message) => (show.error.value = message)} />
     </section>

@@ -27,6 +27,8 @@ const NOBODY = { watching: false, talking: false };
 const DEFAULT_TIMEOUT_S = 60;
 /** How long after a vain try the box is told again that this guest left. */
 const LEAVE_AGAIN_MS = 1_000;
+/** A credential that ends so soon after its guest was taken off air was ended by a ban. */
+const BAN_MS = 10_000;
 /** Who was invited did not choose the moment: they have so many seconds to sit up before they are seen. */
 const COUNT_IN_S = 3;
 
@@ -99,6 +101,7 @@ export class GuestShow {
   readonly #invite: string | null;
   readonly #open: (credentials: StoredGuest) => BoxLink;
   #hadSeat = false;
+  #endedAt = 0;
   /** What this page kept of the guest's own mutes, until they are used. */
   #kept: OwnState | null = null;
   /** Since when the box cannot be reached. */
@@ -160,9 +163,11 @@ export class GuestShow {
     return this.#attempt(async () => {
       if (!name.trim()) throw new Error(t.nameMissing);
       this.#forgetEnd();
+      // First of all: nobody is asked for the camera for a request that cannot be made.
+      const link = await this.enter(name);
+      if (link.room.peek()?.accepting === false) throw new Error(sentence(new RpcError({ code: -32013, message: "", data: { reason: "not_accepting" } })));
       await this.#openDevices(camera);
       try {
-        const link = await this.enter(name);
         await this.#tellAway(link);
         this.#expectMedia();
         const answer = await link.call("mic.request", { camera });
@@ -255,7 +260,17 @@ export class GuestShow {
       this.capture.stop();
       return;
     }
-    await this.#attempt(() => this.capture.open({ camera: true }));
+    await this.#attempt(async () => {
+      try {
+        await this.capture.open({ camera: true });
+      } catch (error) {
+        // The microphone can be checked without a camera, which says by itself what is wrong with it.
+        await this.capture.open({ camera: false }).catch(() => {
+          throw error;
+        });
+        await this.capture.open({ camera: true });
+      }
+    });
     if (!this.capture.audio.peek()) this.checking.value = false;
   }
 
@@ -334,6 +349,7 @@ export class GuestShow {
     this.#hadSeat = false;
     this.end.value = end;
     this.words.value = words;
+    this.#endedAt = performance.now();
     this.#closeMedia();
     this.ended.value = this.ended.peek() + 1;
   }
@@ -532,6 +548,11 @@ export class GuestShow {
       // A credential from an earlier day is nothing to speak of; one that carried a seat or a request is.
       guestCredentials.forget(link.credentials.user_id);
       if (this.#hadSeat || this.request.peek()) this.#over(this.end.peek() ?? "lost", this.words.peek());
+      else if (this.end.peek() === "host" && performance.now() - this.#endedAt < BAN_MS) {
+        // The console takes a guest off air at once, and bans them when that cannot be taken back any more.
+        this.end.value = "banned";
+        this.words.value = t.banned;
+      }
       this.media.peek()?.end();
       link.end();
       this.media.value = null;
@@ -630,5 +651,6 @@ function standing(link: BoxLink | null): LinkState | "none" {
 function ownWords(reason: Termination): string | null {
   if (reason === "banned") return t.banned;
   if (reason === "shutdown") return t.shutdown;
+  if (reason === "media_timeout") return t.mediaTimeout;
   return null;
 }

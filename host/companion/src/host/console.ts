@@ -24,6 +24,8 @@ export interface Notice {
 }
 
 const NOTICE_MS = 6_000;
+/** More of them would cover the page. */
+const ERRORS = 3;
 /** A request that is about to run out by itself is declined before that, so that its guest hears of a decision. */
 const BEFORE_THE_END_MS = 500;
 /** The box takes the host for gone who has not said for 10 s that they still speak off air. */
@@ -168,9 +170,11 @@ export class Console {
   say(text: string, error = false, undo?: string): void {
     const id = (this.#notice += 1);
     const others = this.notices.peek().filter((n) => n.undo || n.text !== text);
-    // Room for two; but what can be taken back has its button nowhere else.
-    const [newest] = others.filter((n) => !n.undo).slice(-1);
-    this.notices.value = [...others.filter((n) => n.undo || n === newest), { id, text, error, ...(undo ? { undo } : {}) }];
+    // Room for two; but what can be taken back has its button nowhere else, and an error waits to be read.
+    const stays = (n: Notice) => n.undo !== undefined || n.error;
+    const [newest] = others.filter((n) => !stays(n)).slice(-1);
+    const kept = others.filter((n) => stays(n) || n === newest).filter((n, i, all) => !n.error || all.slice(i).filter((m) => m.error).length <= ERRORS);
+    this.notices.value = [...kept, { id, text, error, ...(undo ? { undo } : {}) }];
     if (!error) setTimeout(() => this.dismiss(id), undo ? UNDO_MS : NOTICE_MS);
   }
 

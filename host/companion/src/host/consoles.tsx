@@ -44,22 +44,24 @@ export function Consoles({ show }: { show: Console }) {
       <summary ref={summary}>
         <h2>{t.consoles}</h2>
       </summary>
-      {open.value &&
-        hosts.value.map((host) => (
-          <div key={host.user_id} class="row person" role="group" aria-label={host.name}>
-            <div class="who">
-              <strong>{host.name}</strong>
-              <span class="hint">{host.user_id === own ? t.thisConsole : host.connected == null ? "" : t.consoleConnected(host.connected)}</span>
-            </div>
-            {host.user_id !== own && (
-              <div class="row-actions">
-                <button type="button" class="danger" aria-haspopup="dialog" onClick={() => (leaving.value = host)}>
-                  {t.unpairOther}
-                </button>
+      <div class="rows">
+        {open.value &&
+          hosts.value.map((host) => (
+            <div key={host.user_id} class="row person" role="group" aria-label={host.name}>
+              <div class="who">
+                <strong>{host.name}</strong>
+                <span class="hint">{host.user_id === own ? t.thisConsole : host.connected == null ? "" : t.consoleConnected(host.connected)}</span>
               </div>
-            )}
-          </div>
-        ))}
+              {host.user_id !== own && (
+                <div class="row-actions">
+                  <button type="button" class="danger" aria-haspopup="dialog" onClick={() => (leaving.value = host)}>
+                    {t.unpairOther}
+                  </button>
+                </div>
+              )}
+            </div>
+          ))}
+      </div>
       <Confirm
         title={leaving.value && t.unpairTitle(leaving.value.name)}
         lead={t.unpairLead}

@@ -6,31 +6,57 @@ import { useEffect, useRef } from "preact/hooks";
 import { t } from "../i18n";
 import type { Console } from "./console";
 
+/** The same link is shown again for so long; it holds for a day. */
+const SHOWN_AGAIN_MS = 12 * 3600 * 1000;
+
+interface Shown {
+  invite: string;
+  url: string;
+  made: number;
+}
+
 export function Invite({ show }: { show: Console }) {
-  const url = useSignal<string | null>(null);
+  const link = useSignal<Shown | null>(null);
+  const open = useSignal(false);
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
-    if (url.value && !dialog.current?.open) dialog.current?.showModal();
-  }, [url.value]);
+    if (open.value && !dialog.current?.open) dialog.current?.showModal();
+  }, [open.value]);
   const create = async () => {
     const answer = await show.ask("invite.create", {});
-    if (answer) url.value = answer.url;
+    if (answer) link.value = { ...answer, made: performance.now() };
+    return answer !== null;
+  };
+  const press = async () => {
+    const fresh = link.peek() && performance.now() - (link.peek()?.made ?? 0) < SHOWN_AGAIN_MS;
+    if (fresh || (await create())) open.value = true;
+  };
+  // The old one ends first: a link that somebody abuses must not outlive the button that ends it.
+  const replace = async () => {
+    const old = link.peek();
+    if (old && (await show.ask("invite.revoke", { invite: old.invite })) === null) return;
+    link.value = null;
+    await create();
   };
   return (
     <>
-      <button type="button" class="primary" onClick={() => void create()}>
+      <button type="button" class="primary" onClick={() => void press()}>
         {t.invite}
       </button>
-      <dialog ref={dialog} aria-label={t.inviteTitle} onClose={() => (url.value = null)}>
-        {url.value && (
+      <dialog ref={dialog} aria-label={t.inviteTitle} onClose={() => (open.value = false)}>
+        {open.value && (
           <>
             <h2>{t.inviteTitle}</h2>
             <p class="hint">{t.inviteLead}</p>
-            <Link label={t.inviteLink} url={url.value} />
-            <details>
-              <summary>{t.audienceLead}</summary>
-              <Link label={t.audienceLink} url={url.value.replace("/join?", "/watch?")} />
-            </details>
+            {link.value && (
+              <>
+                <Link key={link.value.url} label={t.inviteLink} url={link.value.url} first />
+                <details>
+                  <summary>{t.audienceLead}</summary>
+                  <Link label={t.audienceLink} url={link.value.url.replace("/join?", "/watch?")} />
+                </details>
+              </>
+            )}
             <p class="hint">
               <a href="/ca" target="_blank" rel="noreferrer">
                 {t.trustFirst}
@@ -40,6 +66,9 @@ export function Invite({ show }: { show: Console }) {
               <button type="button" onClick={() => dialog.current?.close()}>
                 {t.close}
               </button>
+              <button type="button" class="quiet" onClick={() => void replace()}>
+                {t.newLink}
+              </button>
             </div>
           </>
         )}
@@ -48,7 +77,8 @@ export function Invite({ show }: { show: Console }) {
   );
 }
 
-function Link({ label, url }: { label: string; url: string }) {
+/** `first`: the keyboard begins at its button, so that the field shows the address from its beginning. */
+function Link({ label, url, first = false }: { label: string; url: string; first?: boolean }) {
   const copied = useSignal(false);
   const field = useRef<HTMLInputElement>(null);
   const copy = async () => {
@@ -68,7 +98,7 @@ function Link({ label, url }: { label: string; url: string }) {
         <input ref={field} readOnly value={url} onFocus={(e) => e.currentTarget.select()} />
       </label>
       <div class="actions">
-        <button type="button" class="primary" onClick={() => void copy()}>
+        <button type="button" class="primary" autofocus={first} onClick={() => void copy()}>
           {copied.value ? t.copied : t.copy}
         </button>
         {"share" in navigator && (

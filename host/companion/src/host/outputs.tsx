@@ -5,6 +5,7 @@ import { bytes, span, t } from "../i18n";
 import type { Output, OutputKind, OutputState } from "../protocol";
 import { Field } from "../ui/common";
 import type { Console } from "./console";
+import { Recordings } from "./recordings";
 
 const RUNS: OutputState[] = ["connecting", "live", "retrying"];
 /** Less room than this is worth a thought before the show goes on. */
@@ -40,6 +41,7 @@ export function Recording({ show }: { show: Console }) {
       {!runs && <p class="empty">{t.notRecording}</p>}
       {facts.length > 0 && <p class={left !== null && left < SOON_FULL_S ? "warn facts" : "hint facts"}>{facts.join(" · ")}</p>}
       {record?.error && <p class="warn">{record.error}</p>}
+      <Recordings show={show} />
     </section>
   );
 }

@@ -59,12 +59,15 @@ function Desk({ show }: { show: Console }) {
       <a class="skip" href="#requests">
         {t.skipToMain}
       </a>
-      <header class="top">
-        <h1>{room?.title || t.console}</h1>
-        <Asking show={show} />
-        <RecordingNow show={show} />
-        <Invite show={show} />
-      </header>
+      <div class="head">
+        <header class="top">
+          <h1>{room?.title || t.console}</h1>
+          <Asking show={show} />
+          <RecordingNow show={show} />
+          <Invite show={show} />
+        </header>
+        <TalkBanner show={show} />
+      </div>
       {state === "replaced" && <Replaced />}
       {state === "down" && (
         <p class="banner" role="status">
@@ -76,7 +79,6 @@ function Desk({ show }: { show: Console }) {
           {t.boxOffline}
         </p>
       )}
-      <TalkBanner show={show} />
       <Alarms show={show} />
       <Notices show={show} />
       <main class="desk">

@@ -24,26 +24,28 @@ export function People({ show }: { show: Console }) {
         <h2>{t.people}</h2> <span class="hint">{people.length}</span>
       </summary>
       {open.value && people.length === 0 && <p class="empty">{t.nobodyHere}</p>}
-      {open.value &&
-        people.map(({ user_id, name, state }) => (
-          <div key={user_id} class="row person" role="group" aria-label={name}>
-            <div class="who">
-              <strong>{name}</strong>
-              <span class="hint">{t.personState[state]}</span>
+      <div class="rows">
+        {open.value &&
+          people.map(({ user_id, name, state }) => (
+            <div key={user_id} class="row person" role="group" aria-label={name}>
+              <div class="who">
+                <strong>{name}</strong>
+                <span class="hint">{t.personState[state]}</span>
+              </div>
+              <div class="row-actions">
+                <button
+                  type="button"
+                  onClick={async () => {
+                    await show.ask(state === "invited" ? "mic.withdraw" : "mic.invite", { user_id });
+                    await show.refreshPeople();
+                  }}
+                >
+                  {state === "invited" ? t.withdraw : t.bringOnAir}
+                </button>
+              </div>
             </div>
-            <div class="row-actions">
-              <button
-                type="button"
-                onClick={async () => {
-                  await show.ask(state === "invited" ? "mic.withdraw" : "mic.invite", { user_id });
-                  await show.refreshPeople();
-                }}
-              >
-                {state === "invited" ? t.withdraw : t.bringOnAir}
-              </button>
-            </div>
-          </div>
-        ))}
+          ))}
+      </div>
     </details>
   );
 }

@@ -35,10 +35,15 @@ export class Capture {
     const needAudio = !live(this.audio.peek());
     const needVideo = want.camera && !live(this.video.peek());
     if (!needAudio && !needVideo) return;
+    const { camera, microphone } = this.chosen.peek();
     const stream = await getMedia(
-      needAudio ? { ...AUDIO, ...exact(this.chosen.peek().microphone) } : false,
-      needVideo ? { ...VIDEO, ...(this.chosen.peek().camera ? exact(this.chosen.peek().camera) : { facingMode: "user" }) } : false,
-    );
+      needAudio ? { ...AUDIO, ...exact(microphone) } : false,
+      needVideo ? { ...VIDEO, ...(camera ? exact(camera) : { facingMode: "user" }) } : false,
+    ).catch((error: unknown) => {
+      // The next try takes what there is: a device that is busy keeps nobody out.
+      this.chosen.value = {};
+      throw error;
+    });
     if (turn !== this.#turn) {
       for (const track of stream.getTracks()) track.stop();
       return;
@@ -58,16 +63,25 @@ export class Capture {
     this.chosen.value = Object.fromEntries(Object.entries(this.chosen.peek()).filter(here));
   }
 
+  /** Opens that one instead; if it cannot be had, the one of before. */
   async choose(kind: "camera" | "microphone", deviceId: string): Promise<void> {
-    this.chosen.value = { ...this.chosen.peek(), [kind]: deviceId };
-    if (kind === "camera" && this.video.peek()) {
+    const before = this.chosen.peek();
+    const enabled = this.audio.peek()?.enabled ?? true;
+    this.chosen.value = { ...before, [kind]: deviceId };
+    if (kind === "camera") {
       this.closeCamera();
-      await this.open({ camera: true });
-    } else if (kind === "microphone" && this.audio.peek()) {
-      const enabled = this.audio.peek()?.enabled ?? true;
+    } else {
       this.audio.peek()?.stop();
       this.audio.value = null;
-      await this.open({ camera: false });
+    }
+    const open = () => this.open({ camera: kind === "camera" });
+    try {
+      await open();
+    } catch (error) {
+      this.chosen.value = before;
+      await open().catch(() => undefined);
+      throw error;
+    } finally {
       this.enableAudio(enabled);
     }
   }

@@ -40,6 +40,7 @@ export function Programme(props: Props) {
       try {
         element.muted = muted.peek();
         await element.play();
+        if (current) blocked.value = false;
       } catch (error) {
         if (!current || !(error instanceof DOMException) || error.name !== "NotAllowedError") return;
         // Autoplay with sound needs a tap first; the picture may play at once.

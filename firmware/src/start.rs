@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dais_broker::{
-    Broker, BrokerError, EmbeddedConfig, ExternalConfig, Incoming, Limits, Link, LinkConfig,
-    Provisioning, TlsRoots, connect_external, start_embedded,
+    Broker, BrokerError, EmbeddedConfig, ExternalBroker, ExternalConfig, Incoming, Limits, Link,
+    LinkConfig, Provisioning, TlsRoots, start_embedded,
 };
 use dais_protocol::{HostState, Id, Online};
 use dais_room::access::BOX_USERNAME;
@@ -73,6 +73,9 @@ pub enum StartError {
     #[error("The box stopped, because a part of it ended: {0}.")]
     Part(String),
 }
+
+/// Pauses between tries to be let in by a broker that was not there.
+const ADMIT_AGAIN_S: [u64; 5] = [1, 2, 4, 8, 15];
 
 /// The media part is given so long before the doors open: a start that succeeds takes less, and guests who come back
 /// after a restart find their seats with it. One that hangs must not keep people out.
@@ -295,7 +298,13 @@ async fn broker(config: &Config, book: Arc<Book>) -> Result<Arc<dyn Broker>, Sta
                 },
                 box_id: config.identity.id.to_string(),
             };
-            Ok(Arc::new(connect_external(external).await?))
+            let broker = Arc::new(ExternalBroker::new(external)?);
+            // Switched on before the studio's network is: the programme does not wait for it.
+            if let Err(error) = broker.admit().await {
+                tracing::error!(%error, "the box goes on without its broker, and tries again");
+                tokio::spawn(admit_later(broker.clone()));
+            }
+            Ok(broker)
         }
         _ => {
             let embedded = EmbeddedConfig {
@@ -307,6 +316,22 @@ async fn broker(config: &Config, book: Arc<Book>) -> Result<Arc<dyn Broker>, Sta
                 },
             };
             Ok(Arc::new(start_embedded(embedded, book).await?))
+        }
+    }
+}
+
+/// Until it is done. What the box says by MQTT goes out as soon as the link is up.
+async fn admit_later(broker: Arc<ExternalBroker>) {
+    let mut told = String::new();
+    for pause in ADMIT_AGAIN_S.into_iter().chain(std::iter::repeat(30)) {
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        match broker.admit().await {
+            Ok(()) => return tracing::info!("the broker takes the box now"),
+            Err(error) if error.to_string() == told => {}
+            Err(error) => {
+                told = error.to_string();
+                tracing::warn!(%error, "the broker does not take the box yet");
+            }
         }
     }
 }

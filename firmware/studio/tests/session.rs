@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod child;
+mod common;
 mod session_peer;
 
 use std::time::{Duration, Instant};
 
 use dais_studio::MediaError;
-use dais_studio::api::{Event, IceCandidate, SessionKind, SessionSpec};
+use dais_studio::api::{Event, IceCandidate, OutputState, SessionKind, SessionSpec};
 use serde_json::{Value, json};
 use session_peer::bench::{GUEST, PATIENCE, start, start_with};
 use session_peer::{Codec, PeerProcess, Setup};
@@ -474,6 +475,58 @@ async fn a_flood_of_pictures_ends_the_session() {
         "floods",
     )
     .await;
+}
+
+/// Until the flood is noticed and its session ended, and after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_pictures_costs_the_programme_and_the_other_guest_nothing() {
+    const FPS: u32 = 15;
+    let mut b = start_with(|config| {
+        (config.programme.width, config.programme.height) = (320, 180);
+        (config.programme.fps, config.returns.fps) = (FPS, FPS);
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("show.mkv");
+    let recording =
+        |state| move |event: &Event| matches!(event, Event::Record(r) if r.state == state);
+    let mut good = b.join("good", GUEST, &Setup::default()).await;
+    b.studio.start_record(file.clone()).unwrap();
+    let live = recording(OutputState::Live);
+    b.carry("good", &mut good, |seen| seen.is_ok_and(&live))
+        .await;
+    let (began, before) = (Instant::now(), b.health("good"));
+    let offer = b.offer("bad", GUEST).await;
+    let flood = Setup {
+        width: 64,
+        height: 48,
+        fps: 600,
+        ..Setup::default()
+    };
+    let mut bad = PeerProcess::start(&flood, &offer);
+    let ended = |seen: Result<&Event, &Value>| matches!(seen, Ok(Event::Failed { session, .. }) if session == "bad");
+    b.carry("bad", &mut bad, ended).await;
+    let (took, after) = (began.elapsed().as_secs_f64(), b.health("good"));
+    b.studio.stop_record();
+    let whole = recording(OutputState::Stopped);
+    b.carry("good", &mut good, |seen| seen.is_ok_and(&whole))
+        .await;
+
+    let pictures = common::packets(&file, "v");
+    let longest = pictures.windows(2).map(|two| two[1] - two[0]);
+    let longest = longest.fold(0.0, f64::max);
+    assert!(
+        pictures.len() > FPS as usize && longest < 2.1 / f64::from(FPS),
+        "the longest step of {} pictures is {longest} s",
+        pictures.len()
+    );
+    let grew = |key: &str| after[key].as_u64().unwrap() - before[key].as_u64().unwrap();
+    assert_eq!(grew("packets_lost"), 0);
+    // Opus packets of 20 ms; both peers share the two cores with the box, which has priority, and may send fewer.
+    let sounds = grew("sound_packets") as f64;
+    assert!(
+        sounds > 0.5 * 50.0 * took,
+        "{sounds} packets of sound in {took:.1} s"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -70,6 +70,16 @@ async fn consoles_are_told_what_is_wrong_and_settings_work_while_the_media_part_
     );
 }
 
+/// As when both get their power from one switch.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_box_that_is_there_before_its_broker_shows_its_programme_and_takes_consoles_when_that_comes()
+ {
+    let mut house = House::start_before_mosquitto(SMALL).await;
+    house.start_mosquitto().await;
+    let mut console = house.console().await;
+    console.room().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_logged_or_recorded_however_much_is_logged() {
     let turn = "[[ice.turn]]\nurl = \"turn://127.0.0.1:3478\"\nusername = \"dais\"\ncredential = \"turn-hush-3141\"\n";
@@ -96,6 +106,19 @@ async fn no_secret_is_logged_or_recorded_however_much_is_logged() {
             _ => None,
         })
         .await;
+    console.ask("record.start", json!({})).await.unwrap();
+    let written = console
+        .until("a recording that grows", |heard| match heard {
+            Heard::Outputs(o) if o.record.bytes > 0 => o.record.file.clone(),
+            _ => None,
+        })
+        .await;
+    let file = written.rsplit('/').next().unwrap();
+    let link = console.ask("record.link", json!({"file": file})).await;
+    let link = link.unwrap()["url"].as_str().unwrap().to_owned();
+    let fetched = link.clone();
+    let status = tokio::task::spawn_blocking(move || ureq::get(fetched).call().unwrap().status());
+    assert_eq!(status.await.unwrap(), 200);
     house::signal(house.pid(), "USR1");
     let folder = house.data.path().join("flight");
     let end = std::time::Instant::now() + house::PATIENCE;
@@ -117,6 +140,7 @@ async fn no_secret_is_logged_or_recorded_however_much_is_logged() {
         ("a guest's password", &guest.password),
         ("an invite", invite.invite.as_str()),
         ("a stream key", "key-hush-2718"),
+        ("a recording's link", link.rsplit('/').nth(1).unwrap()),
         ("a TURN credential", "turn-hush-3141"),
     ] {
         for (place, text) in [("log", &log), ("flight recorder", &flight)] {

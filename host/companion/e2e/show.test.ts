@@ -225,6 +225,20 @@ test("an invitation link made on the console lets a guest in", async () => {
   await viewer.getByRole("textbox", { name: "Your name" }).fill("Ivo");
   await viewer.getByRole("button", { name: "Watch" }).click();
   await until("the audience decodes the programme", () => framesDecoded(viewer), (n) => n > 5);
+
+  // It is shown again, until it is replaced: then it lets nobody in, and nobody's camera is opened for it.
+  await console_.getByRole("button", { name: "Invite", exact: true }).click();
+  const shown = () => console_.getByRole("textbox", { name: "Invitation link" }).inputValue();
+  assert.equal(await shown(), link);
+  await console_.getByRole("button", { name: "New link, and end this one" }).click();
+  await until("there is another link", shown, (url) => url !== link);
+  await console_.getByRole("dialog").getByRole("button", { name: "Close" }).click();
+  const late = await page();
+  await late.goto(link);
+  await late.getByRole("textbox", { name: "Your name" }).fill("Lou");
+  await late.getByRole("button", { name: "Ask to join", exact: true }).click();
+  await late.getByText("This code or link is not valid (any more). Ask for a new one.").waitFor();
+  assert.deepEqual(await lights(late), { camera: false, microphone: false });
 });
 
 test("a viewer whom the host invites goes on air, and watches again afterwards", async () => {
@@ -235,6 +249,11 @@ test("a viewer whom the host invites goes on air, and watches again afterwards",
   await until("the audience decodes the programme", () => framesDecoded(viewer), (n) => n > 5);
   const person = console_.getByRole("group", { name: "Mia" });
   await console_.getByText("Here now").click();
+  await person.getByRole("button", { name: "Ask on air" }).click();
+  await viewer.getByRole("button", { name: "Go on air", exact: true }).waitFor();
+  await person.getByRole("button", { name: "Withdraw" }).click();
+  await viewer.getByText("The host has taken the invitation back.").waitFor();
+  assert.equal(await viewer.getByRole("button", { name: "Go on air", exact: true }).count(), 0);
   await person.getByRole("button", { name: "Ask on air" }).click();
   await viewer.getByRole("button", { name: "Go on air", exact: true }).click();
   await viewer.getByText("You are on air in 3").waitFor();

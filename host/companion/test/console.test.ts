@@ -49,6 +49,15 @@ test("a guest who has just left is banned without a complaint", async () => {
   assert.deepEqual(show.notices.value.filter((n) => n.error), []);
 });
 
+test("who taps when another console was first is told who that was", async () => {
+  const request = { request_id: "r1", user_id: "ana", name: "Ana", camera: true, expires_in_ms: 60_000 };
+  link.tell("mic.request_answered", { request_id: "r1", by: "h2", by_name: "Berta", accept: true });
+  link.answers["mic.respond"] = "request_expired";
+  show.dismiss(show.notices.value[0]!.id);
+  await show.respond(request, false);
+  assert.deepEqual(show.notices.value.map((n) => [n.text, n.error]), [["Another console (Berta) accepted the request first.", false]]);
+});
+
 test("a decline that did not reach the box says so", async () => {
   link.lose();
   show.decline({ request_id: "r1", user_id: "a", name: "Ana", camera: true, expires_in_ms: 60_000 }, performance.now() + 60_000);

@@ -39,7 +39,7 @@ pub enum Provisioning {
     Dynsec,
 }
 
-/// An external broker that was reached once.
+/// An external broker, reached or not.
 pub struct ExternalBroker {
     endpoint: Endpoint,
     dynsec: Option<Dynsec>,
@@ -50,19 +50,38 @@ pub struct ExternalBroker {
 /// # Errors
 /// If the address is out of form, or the broker can't be reached or administered.
 pub async fn connect_external(config: ExternalConfig) -> Result<ExternalBroker, BrokerError> {
-    if !is_valid_id(&config.box_id) {
-        return Err(BrokerError::BoxId(config.box_id));
-    }
-    let endpoint = Endpoint::from_url(&config.url, &config.roots)?;
-    let dynsec = match config.provisioning {
-        Provisioning::None => None,
-        Provisioning::Dynsec => {
-            let dynsec = Dynsec::new(endpoint.clone(), config);
-            dynsec.admit_box().await?;
-            Some(dynsec)
+    let broker = ExternalBroker::new(config)?;
+    broker.admit().await?;
+    Ok(broker)
+}
+
+impl ExternalBroker {
+    /// Checks the address; reaches out to nobody.
+    ///
+    /// # Errors
+    /// If the address or the box's id is out of form.
+    pub fn new(config: ExternalConfig) -> Result<Self, BrokerError> {
+        if !is_valid_id(&config.box_id) {
+            return Err(BrokerError::BoxId(config.box_id));
         }
-    };
-    Ok(ExternalBroker { endpoint, dynsec })
+        let endpoint = Endpoint::from_url(&config.url, &config.roots)?;
+        let dynsec = match config.provisioning {
+            Provisioning::None => None,
+            Provisioning::Dynsec => Some(Dynsec::new(endpoint.clone(), config)),
+        };
+        Ok(Self { endpoint, dynsec })
+    }
+
+    /// With dynamic security, gives the box's own user the rights of the box.
+    ///
+    /// # Errors
+    /// If the broker can't be reached or administered now.
+    pub async fn admit(&self) -> Result<(), BrokerError> {
+        match &self.dynsec {
+            Some(dynsec) => dynsec.admit_box().await,
+            None => Ok(()),
+        }
+    }
 }
 
 #[async_trait]

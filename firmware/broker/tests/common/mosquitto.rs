@@ -59,7 +59,16 @@ impl Mosquitto {
     }
 
     pub async fn kill_and_restart(&mut self) {
+        self.kill().await;
+        self.restart().await;
+    }
+
+    pub async fn kill(&mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    /// On the same port, after [`Mosquitto::kill`].
+    pub async fn restart(&mut self) {
         self.child = spawn(&self.dir);
         assert!(
             wait_until_up(&mut self.child, self.port).await,

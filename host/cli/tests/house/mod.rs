@@ -74,6 +74,17 @@ impl House {
     /// The same with a real mosquitto, whose users the box makes.
     pub async fn start_with_mosquitto(settings: &str) -> Self {
         let broker = mosquitto::Mosquitto::start("right").await;
+        Self::start_beside(broker, settings)
+    }
+
+    /// The same while the mosquitto is not there; [`House::start_mosquitto`] starts it.
+    pub async fn start_before_mosquitto(settings: &str) -> Self {
+        let mut broker = mosquitto::Mosquitto::start("right").await;
+        broker.kill().await;
+        Self::start_beside(broker, settings)
+    }
+
+    fn start_beside(broker: mosquitto::Mosquitto, settings: &str) -> Self {
         let external = format!(
             "[broker]\nmode = \"external\"\nurl = \"mqtt://127.0.0.1:{}\"\nusername = \"box\"\npassword = \"right\"\n",
             broker.port
@@ -81,6 +92,10 @@ impl House {
         let mut house = Self::start(&format!("{external}{settings}"));
         house.broker = Some(broker);
         house
+    }
+
+    pub async fn start_mosquitto(&mut self) {
+        self.broker.as_mut().unwrap().restart().await;
     }
 
     /// Starts the box again on the same data and ports, after [`House::kill`].

@@ -477,6 +477,37 @@ async fn a_flood_of_pictures_ends_the_session() {
     .await;
 }
 
+async fn is_asked_again(codec: Codec) {
+    let mut b = start();
+    let setup = Setup {
+        codec,
+        deaf: true,
+        ..Setup::default()
+    };
+    let mut peer = b.join("s1", GUEST, &setup).await;
+    b.carry("s1", &mut peer, |seen| {
+        seen.is_err_and(|m| m["unheard"] == true)
+    })
+    .await;
+    let stood = b.health("s1")["frames_decoded"].as_u64().unwrap();
+    let began = Instant::now();
+    while b.health("s1")["frames_decoded"].as_u64() < Some(stood + 15) {
+        assert!(began.elapsed() < PATIENCE, "{:#}", b.health("s1"));
+        b.carry("s1", &mut peer, |seen| seen.is_err()).await;
+    }
+}
+
+/// Packets that are lost on the way, and then the request for a keyframe: the picture would stand for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_keyframe_that_does_not_come_is_asked_for_again() {
+    is_asked_again(Codec::H264).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_keyframe_that_does_not_come_is_asked_for_again_in_vp8_too() {
+    is_asked_again(Codec::Vp8).await;
+}
+
 /// Until the flood is noticed and its session ended, and after it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_pictures_costs_the_programme_and_the_other_guest_nothing() {

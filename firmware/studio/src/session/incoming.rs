@@ -1,8 +1,8 @@
 //! What comes from a guest: unpacked, decoded and put into its slot. All of it runs in the thread of the jitter buffer;
 //! nothing of it can reach the programme but through the slot.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use gst::prelude::*;
 use gstdais::elements::packets::without_header_extensions;
@@ -22,6 +22,16 @@ pub(super) struct Pads {
     video: AtomicBool,
     audio: AtomicBool,
     spare: AtomicUsize,
+    /// Where packets of the picture go in, and requests for a keyframe come out.
+    video_sink: OnceLock<gst::glib::WeakRef<gst::Pad>>,
+}
+
+impl Pads {
+    pub fn ask_for_keyframe(&self) {
+        if let Some(sink) = self.video_sink.get().and_then(|sink| sink.upgrade()) {
+            sink.push_event(gst_video::UpstreamForceKeyUnitEvent::builder().build());
+        }
+    }
 }
 
 /// Counts what the network brings, as it enters.
@@ -141,6 +151,15 @@ fn video(peer: &Arc<Peer>, pad: &gst::Pad, encoding: &str) -> Result<(), StudioE
     // Lost packets: ask for a keyframe, and show nothing torn until it comes.
     depay.set_property("request-keyframe", true);
     depay.set_property("wait-for-keyframe", true);
+    if let Some(sink) = depay.static_pad("sink") {
+        let vitals = peer.vitals.clone();
+        let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+        sink.add_probe(kinds, move |_, _| {
+            vitals.video_packet();
+            gst::PadProbeReturn::Ok
+        });
+        let _ = peer.incoming.video_sink.set(sink.downgrade());
+    }
     chain.push(depay);
     if encoding == "H264" {
         chain.push(make("h264parse", "gstreamer1.0-plugins-bad")?);

@@ -20,6 +20,9 @@ const CONNECT: Duration = Duration::from_secs(30);
 /// accepted, at most 300 s later.
 const ANSWER_GUEST: Duration = Duration::from_secs(330);
 const ANSWER_WATCH: Duration = Duration::from_secs(30);
+/// A keyframe that was asked for is here by then, on a path of any length. The request travels once, and may be lost: browsers send
+/// no keyframe unasked, so that the picture would stand for ever.
+const STUCK_MS: u64 = 1000;
 /// A camera sends at most 60 pictures a second; some encoders send a burst after a stall.
 const MAX_UNITS_PER_S: u64 = 240;
 /// Browsers overshoot `max_kbps` while they measure the network; a flood goes far past that.
@@ -42,6 +45,10 @@ pub(super) struct Vitals {
     answered_ms: AtomicU64,
     connected: AtomicBool,
     pub pictures: AtomicU64,
+    picture_ms: AtomicU64,
+    video_packet_ms: AtomicU64,
+    /// When the guest was last asked for a keyframe because nothing could be decoded, or first sent anything.
+    unstuck_ms: AtomicU64,
     pub sound_packets: AtomicU64,
     pub sound_frames: AtomicU64,
     /// Access units that came for decoding.
@@ -82,6 +89,9 @@ impl Vitals {
             answered_ms: AtomicU64::new(0),
             connected: AtomicBool::new(false),
             pictures: AtomicU64::new(0),
+            picture_ms: AtomicU64::new(0),
+            video_packet_ms: AtomicU64::new(0),
+            unstuck_ms: AtomicU64::new(0),
             sound_packets: AtomicU64::new(0),
             sound_frames: AtomicU64::new(0),
             units: AtomicU64::new(0),
@@ -106,9 +116,31 @@ impl Vitals {
     }
 
     pub fn picture(&self) {
+        let now = self.now_ms();
         self.pictures.fetch_add(1, Relaxed);
-        self.media_ms.store(self.now_ms(), Relaxed);
+        self.picture_ms.store(now, Relaxed);
+        self.media_ms.store(now, Relaxed);
         self.live();
+    }
+
+    /// A packet of the picture, in order.
+    pub fn video_packet(&self) {
+        let now = self.now_ms();
+        self.video_packet_ms.store(now, Relaxed);
+        let _ = self.unstuck_ms.compare_exchange(0, now, Relaxed, Relaxed);
+    }
+
+    /// Whether the guest must be asked for a keyframe once more: pictures come, and none could be decoded for a while.
+    pub fn is_stuck(&self) -> bool {
+        let now = self.now_ms();
+        let since = |last: &AtomicU64| now.saturating_sub(last.load(Relaxed));
+        let stuck = self.unstuck_ms.load(Relaxed) > 0
+            && since(&self.video_packet_ms) < STUCK_MS
+            && since(&self.picture_ms).min(since(&self.unstuck_ms)) >= STUCK_MS;
+        if stuck {
+            self.unstuck_ms.store(now, Relaxed);
+        }
+        stuck
     }
 
     /// `arrived`: the decoded sound came out of a packet and was not made up for a lost one.

@@ -44,6 +44,13 @@ fn look(registry: &Registry, rates: &mut HashMap<String, Before>) {
     for session in &sessions {
         let before = rates.entry(session.id.clone()).or_default();
         session.vitals.look(before);
+        if session.vitals.is_stuck() {
+            tracing::debug!(
+                session = session.id,
+                "nothing can be decoded; a keyframe is asked for again"
+            );
+            session.incoming.ask_for_keyframe();
+        }
         *lock(&session.rates) = *before;
     }
     let over: Vec<_> = {

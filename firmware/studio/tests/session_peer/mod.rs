@@ -4,7 +4,7 @@
 pub mod bench;
 
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub struct Setup {
     pub fps: i32,
     /// No fragmented unit of H.264 says that it ends, as when the wrong packets are lost.
     pub endless: bool,
+    /// Some packets are lost, and the request for a keyframe that this leads to is lost, too.
+    pub deaf: bool,
 }
 
 impl Default for Setup {
@@ -41,6 +43,7 @@ impl Default for Setup {
             height: 240,
             fps: 15,
             endless: false,
+            deaf: false,
         }
     }
 }
@@ -54,7 +57,7 @@ impl PeerProcess {
         child.tell(&json!({
             "offer": offer, "vp8": setup.codec == Codec::Vp8,
             "width": setup.width, "height": setup.height, "fps": setup.fps,
-            "endless": setup.endless,
+            "endless": setup.endless, "deaf": setup.deaf,
         }));
         PeerProcess(child)
     }
@@ -101,6 +104,36 @@ struct Counts {
     brightest: AtomicU64,
     /// The peak since the last report, 16 bits.
     loudest: AtomicU64,
+}
+
+/// After a hundred packets five are lost, before anything could send them again; and so is the next request for a keyframe.
+fn lose_some(src: &gst::GhostPad) {
+    const LOST: std::ops::Range<u64> = 100..105;
+    let sent = AtomicU64::new(0);
+    let lost = Arc::new(AtomicBool::new(false));
+    let tell = lost.clone();
+    src.add_probe(
+        gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST,
+        move |_, _| {
+            let lose = LOST.contains(&sent.fetch_add(1, Relaxed));
+            tell.fetch_or(lose, Relaxed);
+            if lose {
+                gst::PadProbeReturn::Drop
+            } else {
+                gst::PadProbeReturn::Ok
+            }
+        },
+    );
+    src.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+        let request = info
+            .event()
+            .is_some_and(|e| gst_video::ForceKeyUnitEvent::is(e));
+        if request && lost.swap(false, Relaxed) {
+            say(&json!({ "unheard": true }));
+            return gst::PadProbeReturn::Drop;
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// `a=rtpmap:PT NAME/…` of an offered line.
@@ -214,6 +247,9 @@ fn answer(setup: &Value) -> (gst::Pipeline, gst::Element, Arc<Counts>) {
         chain.add_pad(&src).unwrap();
         if endless && name == "H264" {
             gstdais::elements::packets::change_each(&src, never_end);
+        }
+        if setup["deaf"] == true && kind == "video" {
+            lose_some(&src);
         }
         pipeline.add(&chain).unwrap();
         src.link(&pad).unwrap();

@@ -165,7 +165,7 @@ export class GuestShow {
       this.#forgetEnd();
       // First of all: nobody is asked for the camera for a request that cannot be made.
       const link = await this.enter(name);
-      if (link.room.peek()?.accepting === false) throw new Error(sentence(new RpcError({ code: -32013, message: "", data: { reason: "not_accepting" } })));
+      if (link.room.peek()?.accepting === false) throw new RpcError({ code: -32013, message: "not_accepting", data: { reason: "not_accepting" } });
       await this.#openDevices(camera);
       try {
         await this.#tellAway(link);

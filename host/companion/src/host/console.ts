@@ -173,7 +173,8 @@ export class Console {
     // Room for two; but what can be taken back has its button nowhere else, and an error waits to be read.
     const stays = (n: Notice) => n.undo !== undefined || n.error;
     const [newest] = others.filter((n) => !stays(n)).slice(-1);
-    const kept = others.filter((n) => stays(n) || n === newest).filter((n, i, all) => !n.error || all.slice(i).filter((m) => m.error).length <= ERRORS);
+    const old = others.filter((n) => n.error).slice(0, -ERRORS);
+    const kept = others.filter((n) => (stays(n) || n === newest) && !old.includes(n));
     this.notices.value = [...kept, { id, text, error, ...(undo ? { undo } : {}) }];
     if (!error) setTimeout(() => this.dismiss(id), undo ? UNDO_MS : NOTICE_MS);
   }

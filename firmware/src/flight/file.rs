@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, TryLockError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flate2::Compression;
 use flate2::read::GzDecoder;
@@ -24,6 +24,8 @@ use crate::store;
 const KEPT: usize = 8;
 const MINUTE_MS: u64 = 60_000;
 const LONGEST_PAUSE: u64 = 60;
+/// A file is on a slow medium in half a second.
+const TURN: Duration = Duration::from_secs(2);
 /// After this many numbers they would need a fifth digit, and still sort by value.
 const DIGITS: usize = 4;
 
@@ -91,11 +93,8 @@ impl Folder {
         lines: &[Arc<str>],
         crowded_out: u64,
     ) -> io::Result<Option<PathBuf>> {
-        let mut last = match self.last.try_lock() {
-            Ok(last) => last,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // Another thread writes just now; or this one did, and panicked.
-            Err(TryLockError::WouldBlock) => return Ok(None),
+        let Some(mut last) = self.turn() else {
+            return Ok(None);
         };
         let last = last.get_or_insert_with(|| self.newest());
         let nth = match last.get(&fault) {
@@ -124,6 +123,20 @@ impl Folder {
         let path = self.put(&header, lines)?;
         last.insert(fault, (at, nth));
         Ok(Some(path))
+    }
+
+    /// One file at a time: an alarm is often written out while what it warned of happens. None comes to the thread that panicked
+    /// while it was writing.
+    fn turn(&self) -> Option<MutexGuard<'_, Option<BTreeMap<Fault, (BootTime, u64)>>>> {
+        let began = Instant::now();
+        loop {
+            match self.last.try_lock() {
+                Ok(last) => return Some(last),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if began.elapsed() > TURN => return None,
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
     }
 
     fn put(&self, header: &Header, lines: &[Arc<str>]) -> io::Result<PathBuf> {
@@ -219,6 +232,23 @@ mod tests {
         assert!(other.unwrap().is_some());
         let day = faults(data.path(), (0..1440).map(|minute| at("c", minute)));
         assert!(day.iter().filter(|written| **written).count() < 55);
+    }
+
+    #[test]
+    fn a_fault_that_comes_while_another_is_written_out_waits_its_turn() {
+        let data = tempfile::tempdir().unwrap();
+        let folder = Folder::new(data.path());
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let turn = folder.turn();
+            scope.spawn(|| {
+                let written = folder.write_at(at("a", 0), Fault::Stalled, "", &[], 0);
+                tell.send(written.unwrap().is_some()).unwrap();
+            });
+            assert!(told.recv_timeout(Duration::from_millis(50)).is_err());
+            drop(turn);
+            assert!(told.recv().unwrap());
+        });
     }
 
     #[test]

@@ -56,10 +56,13 @@ struct Header {
     crowded_out: u64,
 }
 
+/// The newest file of each kind: its time, and its number in its boot.
+type Newest = BTreeMap<Fault, (BootTime, u64)>;
+
 pub struct Folder {
     path: PathBuf,
-    /// The newest file of each kind: its time, and its number in its boot; `None` until they were looked for.
-    last: Mutex<Option<BTreeMap<Fault, (BootTime, u64)>>>,
+    /// `None` until they were looked for.
+    last: Mutex<Option<Newest>>,
 }
 
 impl Folder {
@@ -127,7 +130,7 @@ impl Folder {
 
     /// One file at a time: an alarm is often written out while what it warned of happens. None comes to the thread that panicked
     /// while it was writing.
-    fn turn(&self) -> Option<MutexGuard<'_, Option<BTreeMap<Fault, (BootTime, u64)>>>> {
+    fn turn(&self) -> Option<MutexGuard<'_, Option<Newest>>> {
         let began = Instant::now();
         loop {
             match self.last.try_lock() {
@@ -184,7 +187,7 @@ impl Folder {
     }
 
     /// The newest of each kind that can be read; others are as if they were not there.
-    fn newest(&self) -> BTreeMap<Fault, (BootTime, u64)> {
+    fn newest(&self) -> Newest {
         let read = |number: u64| {
             let file = File::open(self.file(number)).ok()?;
             let mut first = String::new();

@@ -89,9 +89,12 @@ test-kernels: deps-run
 	export CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/kernels"; \
 	time cargo test $(cargo_flags) --manifest-path gst-plugins/kernels/Cargo.toml --lib -- --show-output
 
-# Tests of whole boxes start target/debug/daisd, which cargo builds for no test by itself.
+# Tests of whole boxes start target/debug/daisd, which cargo builds for no test by itself. What failed is said once more at the
+# end, where one looks.
 test-rust: build browser
-	time cargo test $(cargo_flags) --workspace --no-fail-fast
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	time cargo test $(cargo_flags) --workspace --no-fail-fast 2>&1 | tee "$$log" || { \
+		echo 'What failed:'; sed -n '/^failures:$$/,/^test result: /p' "$$log"; exit 1; }
 
 test-browser: build browser
 	cd $(companion) && time npm run e2e

@@ -11,7 +11,7 @@ mod picture;
 mod presence;
 mod vitals;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,8 +90,6 @@ pub struct Appliance {
     connections: HashMap<Identity, usize>,
     /// Clients of whose connections one ended, and when, while another is live: the ended one's will is no news.
     lessened: HashMap<Identity, u64>,
-    /// Ids of the consoles that are connected.
-    consoles: HashSet<String>,
     flight: Flight,
     beat: Beat,
     /// Meters since the flight recorder was given some.
@@ -190,7 +188,6 @@ impl Appliance {
             departed: HashMap::new(),
             connections: HashMap::new(),
             lessened: HashMap::new(),
-            consoles: HashSet::new(),
             flight,
             beat,
             meters: 0,

@@ -1,5 +1,6 @@
 //! The box's one measure of durations: milliseconds that only grow, whatever the wall clock believes.
 
+use std::iter;
 use std::time::Instant;
 
 /// Milliseconds since the process started.
@@ -64,6 +65,11 @@ impl BootTime {
             0
         }
     }
+}
+
+/// Seconds between the tries of what is tried until it works.
+pub fn pauses_s() -> impl Iterator<Item = u64> {
+    [1, 2, 4, 8, 15].into_iter().chain(iter::repeat(30))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod layer;
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -140,15 +140,7 @@ impl Flight {
 
     /// Everything kept, by time, and how many lines had to go early.
     fn read(&self) -> Option<(Vec<Arc<str>>, u64)> {
-        let began = Instant::now();
-        let rings = loop {
-            match self.0.rings.try_lock() {
-                Ok(rings) => break rings,
-                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) if began.elapsed() > PATIENCE => return None,
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
-            }
-        };
+        let rings = lock_within(&self.0.rings, PATIENCE)?;
         let all = [&rings.events, &rings.health, &rings.levels];
         let crowded_out = all.iter().map(|ring| ring.crowded_out).sum();
         let mut lines: Vec<(u64, Arc<str>)> = all
@@ -199,6 +191,19 @@ impl Flight {
             tracing::error!(thread, why, "a part of the box panicked: this is a bug");
             flight.write(Fault::Panic, &why);
         }));
+    }
+}
+
+/// The lock, or none if another has it for so long: a panic's hook may run in the thread that holds it.
+fn lock_within<T>(mutex: &Mutex<T>, patience: Duration) -> Option<MutexGuard<'_, T>> {
+    let began = Instant::now();
+    loop {
+        match mutex.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) if began.elapsed() > patience => return None,
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+        }
     }
 }
 

@@ -10,9 +10,7 @@ use dais_studio::api::{Event, Scene, SessionSpec};
 use dais_studio::{MediaError, OutputSpec, Studio, StudioConfig, StudioError, StudioHealth};
 use tokio::sync::{mpsc, watch};
 
-/// Between two tries. A device that another program still holds is often free within seconds; each try costs some
-/// seconds of a core.
-const BACK_OFF_S: [u64; 6] = [1, 2, 4, 8, 15, 30];
+use crate::clock;
 
 #[derive(Clone)]
 enum State {
@@ -63,9 +61,8 @@ impl Plane {
 
     /// Starts the studio, and tries again with growing pauses until it runs. What it then tells goes to `events`.
     pub async fn start(self, config: StudioConfig, events: mpsc::UnboundedSender<Event>) {
-        let mut pauses = BACK_OFF_S
-            .into_iter()
-            .chain(std::iter::repeat(BACK_OFF_S[BACK_OFF_S.len() - 1]));
+        // A device that another program still holds is often free within seconds; each try costs some seconds of a core.
+        let mut pauses = clock::pauses_s();
         loop {
             let (config, events) = (config.clone(), events.clone());
             let why = match tokio::task::spawn_blocking(move || Studio::start(config, events)).await

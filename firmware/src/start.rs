@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::appliance::{Appliance, Inbox, Parts, Phones};
 use crate::book::Book;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::{self, BrokerMode, Config, Settings};
 use crate::control::Control;
 use crate::destinations::Destinations;
@@ -73,9 +73,6 @@ pub enum StartError {
     #[error("The box stopped, because a part of it ended: {0}.")]
     Part(String),
 }
-
-/// Pauses between tries to be let in by a broker that was not there.
-const ADMIT_AGAIN_S: [u64; 5] = [1, 2, 4, 8, 15];
 
 /// The media part is given so long before the doors open: a start that succeeds takes less, and guests who come back
 /// after a restart find their seats with it. One that hangs must not keep people out.
@@ -323,7 +320,7 @@ async fn broker(config: &Config, book: Arc<Book>) -> Result<Arc<dyn Broker>, Sta
 /// Until it is done. What the box says by MQTT goes out as soon as the link is up.
 async fn admit_later(broker: Arc<ExternalBroker>) {
     let mut told = String::new();
-    for pause in ADMIT_AGAIN_S.into_iter().chain(std::iter::repeat(30)) {
+    for pause in clock::pauses_s() {
         tokio::time::sleep(Duration::from_secs(pause)).await;
         match broker.admit().await {
             Ok(()) => return tracing::info!("the broker takes the box now"),

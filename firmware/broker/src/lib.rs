@@ -2,7 +2,7 @@
 //!
 //! The rest of the firmware sees a [`Broker`]: where clients connect, and how a credential is given and taken. The
 //! embedded broker ([`start_embedded`]) runs in this process, asks [`Authenticate`] for every connection and the
-//! access table of `dais-room` for every packet. A broker of the studio's own ([`connect_external`]) is told the same
+//! access table of `dais-room` for every packet. A broker of the studio's own ([`ExternalBroker`]) is told the same
 //! table as roles, or decides itself.
 //!
 //! [`Link`] is the box's client of either: it carries requests in and replies, notifications and snapshots out, and
@@ -18,7 +18,7 @@ use dais_room::access::Identity;
 
 pub use embedded::{EmbeddedBroker, EmbeddedConfig, Limits, start_embedded};
 pub use endpoint::{Connection, Endpoint, EndpointError, TlsRoots};
-pub use external::{ExternalBroker, ExternalConfig, Provisioning, connect_external};
+pub use external::{ExternalBroker, ExternalConfig, Provisioning};
 pub use link::{Incoming, Link, LinkConfig, LinkCounters, Publish, Qos, Request};
 
 /// The longest payload of the contract.

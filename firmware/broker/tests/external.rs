@@ -5,10 +5,8 @@ mod common;
 
 use bytes::Bytes;
 use common::mosquitto::Mosquitto;
-use common::{BOX, BOX_PASSWORD, PATIENCE, guest};
-use dais_broker::{
-    Broker, ExternalConfig, Incoming, Link, LinkConfig, Provisioning, TlsRoots, connect_external,
-};
+use common::{BOX, BOX_PASSWORD, PATIENCE, connect_external, guest};
+use dais_broker::{Broker, ExternalConfig, Incoming, Link, LinkConfig, Provisioning, TlsRoots};
 use tokio::time::timeout;
 
 fn config(url: String, provisioning: Provisioning) -> ExternalConfig {

@@ -5,23 +5,9 @@ use dais_room::access::{Identity, Role};
 
 use super::calls::unavailable;
 use super::{Appliance, LAST_WORD, end_connection};
-use crate::book::Presence;
 use crate::config::BrokerMode;
 
 impl Appliance {
-    /// Keeps who is connected, as far as the broker tells.
-    pub(super) fn on_host_presence(&mut self, change: &Presence) {
-        match change {
-            Presence::Arrived(who) if who.role == Role::Host => {
-                self.consoles.insert(who.id.clone());
-            }
-            Presence::Departed(who, 0) if who.role == Role::Host => {
-                self.consoles.remove(&who.id);
-            }
-            _ => {}
-        }
-    }
-
     /// `room.hosts`
     pub(super) fn paired_hosts(&self) -> PairedHosts {
         let told = self.config.broker.mode == BrokerMode::Embedded;
@@ -29,7 +15,7 @@ impl Appliance {
         PairedHosts {
             hosts: hosts
                 .map(|(user_id, name)| PairedHost {
-                    connected: told.then(|| self.consoles.contains(user_id.as_str())),
+                    connected: told.then(|| self.connections.contains_key(&host(&user_id))),
                     user_id,
                     name,
                 })
@@ -46,10 +32,7 @@ impl Appliance {
                 "there is no such console, or it was unpaired already",
             ));
         }
-        let who = Identity {
-            role: Role::Host,
-            id: user.to_string(),
-        };
+        let who = host(user);
         tracing::info!(%who, %by, "unpaired");
         self.stop_watching(&who);
         self.stop_looking(&who);
@@ -62,5 +45,12 @@ impl Appliance {
             end_connection(&*broker, &who).await;
         });
         Ok(())
+    }
+}
+
+fn host(user: &Id) -> Identity {
+    Identity {
+        role: Role::Host,
+        id: user.to_string(),
     }
 }

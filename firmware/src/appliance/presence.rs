@@ -16,7 +16,6 @@ impl Appliance {
         self.taken_over.retain(|_, at| *at + WILL_MS > now);
         self.departed.retain(|_, at| *at + WILL_MS > now);
         self.lessened.retain(|_, at| *at + WILL_MS > now);
-        self.on_host_presence(change);
         match change {
             Presence::Arrived(who) => {
                 *self.connections.entry(who.clone()).or_default() += 1;

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flate2::Compression;
 use flate2::read::GzDecoder;
@@ -96,7 +96,9 @@ impl Folder {
         lines: &[Arc<str>],
         crowded_out: u64,
     ) -> io::Result<Option<PathBuf>> {
-        let Some(mut last) = self.turn() else {
+        // One file at a time: an alarm is often written out while what it warned of happens. It comes to all but the thread that
+        // panicked while it was writing.
+        let Some(mut last) = super::lock_within(&self.last, TURN) else {
             return Ok(None);
         };
         let last = last.get_or_insert_with(|| self.newest());
@@ -126,20 +128,6 @@ impl Folder {
         let path = self.put(&header, lines)?;
         last.insert(fault, (at, nth));
         Ok(Some(path))
-    }
-
-    /// One file at a time: an alarm is often written out while what it warned of happens. None comes to the thread that panicked
-    /// while it was writing.
-    fn turn(&self) -> Option<MutexGuard<'_, Option<Newest>>> {
-        let began = Instant::now();
-        loop {
-            match self.last.try_lock() {
-                Ok(last) => return Some(last),
-                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) if began.elapsed() > TURN => return None,
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
-            }
-        }
     }
 
     fn put(&self, header: &Header, lines: &[Arc<str>]) -> io::Result<PathBuf> {
@@ -243,7 +231,7 @@ mod tests {
         let folder = Folder::new(data.path());
         let (tell, told) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
-            let turn = folder.turn();
+            let turn = folder.last.lock().unwrap();
             scope.spawn(|| {
                 let written = folder.write_at(at("a", 0), Fault::Stalled, "", &[], 0);
                 tell.send(written.unwrap().is_some()).unwrap();

@@ -37,16 +37,15 @@ async fn both_ways(codec: Codec) {
         seen.is_err_and(|m| m["pictures"].as_u64() > Some(20) && m["sounds"].as_u64() > Some(20))
     })
     .await;
-    let mut health = b.health("s1");
+    let health = b.health("s1");
     println!(
         "{codec:?}: open to first decoded picture (process start included) {alive:?}; {health:#}"
     );
-    while health["frames_decoded"].as_u64() < Some(5) || health["sound_packets"].as_u64() < Some(5)
-    {
-        assert!(started.elapsed() < PATIENCE, "{health:#}");
-        b.carry("s1", &mut peer, |seen| seen.is_err()).await;
-        health = b.health("s1");
+    for counted in ["frames_decoded", "sound_packets"] {
+        b.until_counted("s1", &mut peer, (counted, 5), started)
+            .await;
     }
+    let health = b.health("s1");
     assert_eq!(
         (&health["width"], &health["height"]),
         (&json!(320), &json!(240))
@@ -490,11 +489,8 @@ async fn is_asked_again(codec: Codec) {
     })
     .await;
     let stood = b.health("s1")["frames_decoded"].as_u64().unwrap();
-    let began = Instant::now();
-    while b.health("s1")["frames_decoded"].as_u64() < Some(stood + 15) {
-        assert!(began.elapsed() < PATIENCE, "{:#}", b.health("s1"));
-        b.carry("s1", &mut peer, |seen| seen.is_err()).await;
-    }
+    let more = ("frames_decoded", stood + 15);
+    b.until_counted("s1", &mut peer, more, Instant::now()).await;
 }
 
 /// Packets that are lost on the way, and then the request for a keyframe: the picture would stand for ever.

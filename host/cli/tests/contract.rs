@@ -57,6 +57,16 @@ with_both_brokers! {
 }
 
 /// A box with one console and one guest, both connected.
+impl Pair {
+    /// The guest has a request open, and the host listens.
+    async fn ask_to_join(&mut self) {
+        self.host.subscribe("dais/v1/dev/host/events").await;
+        self.guest.ask("mic.request", json!({})).await;
+        self.host.notification("mic.requested").await;
+    }
+}
+
+/// A box with one console and one guest, both connected.
 async fn pair(external: bool) -> Pair {
     let house = if external {
         House::start_with_mosquitto(SMALL).await
@@ -429,9 +439,7 @@ async fn ask_cancel_decline_invite_and_ban_tell_both_sides(mut p: Pair) {
 }
 
 async fn a_guest_who_vanishes_takes_the_request_along(mut p: Pair) {
-    p.host.subscribe("dais/v1/dev/host/events").await;
-    p.guest.ask("mic.request", json!({})).await;
-    p.host.notification("mic.requested").await;
+    p.ask_to_join().await;
     p.guest.vanish();
     p.host.notification("mic.request_cancelled").await;
     let people = p.host.ask("room.people", json!({})).await;
@@ -443,9 +451,7 @@ async fn a_guest_who_vanishes_takes_the_request_along(mut p: Pair) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_will_ends_nothing_while_its_user_has_another_connection() {
     let mut p = pair(false).await;
-    p.host.subscribe("dais/v1/dev/host/events").await;
-    p.guest.ask("mic.request", json!({})).await;
-    p.host.notification("mic.requested").await;
+    p.ask_to_join().await;
     let mut second = Wire::connect_as("elsewhere", &p.house, &p.credential).await;
     second.ask("media.set", json!({})).await;
     p.guest
@@ -465,9 +471,7 @@ async fn a_will_ends_nothing_while_its_user_has_another_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_who_disconnects_without_a_word_takes_the_request_along() {
     let mut p = pair(false).await;
-    p.host.subscribe("dais/v1/dev/host/events").await;
-    p.guest.ask("mic.request", json!({})).await;
-    p.host.notification("mic.requested").await;
+    p.ask_to_join().await;
     p.guest.mqtt.disconnect().await.unwrap();
     let cancelled = p.host.notification("mic.request_cancelled").await;
     assert_eq!(cancelled["user_id"], json!(p.guest_id));

@@ -36,12 +36,7 @@ async fn a_recording_is_fetched_whole_or_in_parts_by_its_link_and_removed() {
         []
     );
     console.ask("record.start", json!({})).await.unwrap();
-    let written = console
-        .until("a recording that grows", |heard| match heard {
-            dais_cli::client::Heard::Outputs(o) if o.record.bytes > 0 => o.record.file.clone(),
-            _ => None,
-        })
-        .await;
+    let written = console.until_recording().await;
     let listed = files(&console.ask("record.list", json!({})).await.unwrap());
     let file = listed[0].file.to_string();
     assert!(written.ends_with(&file) && listed[0].open, "{listed:?}");

@@ -107,12 +107,7 @@ async fn no_secret_is_logged_or_recorded_however_much_is_logged() {
         })
         .await;
     console.ask("record.start", json!({})).await.unwrap();
-    let written = console
-        .until("a recording that grows", |heard| match heard {
-            Heard::Outputs(o) if o.record.bytes > 0 => o.record.file.clone(),
-            _ => None,
-        })
-        .await;
+    let written = console.until_recording().await;
     let file = written.rsplit('/').next().unwrap();
     let link = console.ask("record.link", json!({"file": file})).await;
     let link = link.unwrap()["url"].as_str().unwrap().to_owned();

@@ -272,6 +272,7 @@ async fn nine_guests_are_on_air_and_nobody_hears_themself() {
             "the return of guest {guest} moves at {mean:.1} pictures a second"
         );
     }
+    assert_eq!(returns.len(), 9, "{returns:?}");
     let room = console.until_seats("on_air", 9).await;
     assert_eq!(room.guests.len(), 9);
     console.ask("record.stop", json!({})).await.unwrap();

@@ -254,17 +254,20 @@ pub enum OutputKind {
     Whip,
 }
 
+/// In characters; no service's key is near it.
+const MAX_SECRET: usize = 1024;
+
 /// A stream key or password. It prints as `***` and is never serialised into a log or a snapshot.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
-#[schemars(extend("writeOnly" = true, "maxLength" = 1024))]
+#[schemars(extend("writeOnly" = true, "maxLength" = MAX_SECRET))]
 pub struct Secret(pub String);
 
 impl TryFrom<String> for Secret {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        if text.chars().count() > 1024 {
+        if text.chars().count() > MAX_SECRET {
             return Err("a key is at most 1024 characters");
         }
         Ok(Self(text))

@@ -45,16 +45,6 @@ pub struct ExternalBroker {
     dynsec: Option<Dynsec>,
 }
 
-/// Checks the address and, with dynamic security, that the box may administer the broker.
-///
-/// # Errors
-/// If the address is out of form, or the broker can't be reached or administered.
-pub async fn connect_external(config: ExternalConfig) -> Result<ExternalBroker, BrokerError> {
-    let broker = ExternalBroker::new(config)?;
-    broker.admit().await?;
-    Ok(broker)
-}
-
 impl ExternalBroker {
     /// Checks the address; reaches out to nobody.
     ///

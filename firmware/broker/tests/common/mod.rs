@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dais_broker::{
-    Authenticate, Broker, EmbeddedBroker, EmbeddedConfig, Endpoint, ExternalBroker, ExternalConfig,
-    Limits, LinkConfig, Provisioning, TlsRoots, connect_external, start_embedded,
+    Authenticate, Broker, BrokerError, EmbeddedBroker, EmbeddedConfig, Endpoint, ExternalBroker,
+    ExternalConfig, Limits, LinkConfig, Provisioning, TlsRoots, start_embedded,
 };
 use dais_room::access::Identity;
 
@@ -242,6 +242,13 @@ pub async fn embedded(book: &Arc<Book>, bind: SocketAddr, limits: Limits) -> Emb
     start_embedded(config, Arc::<Book>::clone(book))
         .await
         .unwrap()
+}
+
+/// A broker that is there, and takes the box.
+pub async fn connect_external(config: ExternalConfig) -> Result<ExternalBroker, BrokerError> {
+    let broker = ExternalBroker::new(config)?;
+    broker.admit().await?;
+    Ok(broker)
 }
 
 async fn administer(mosquitto: &Mosquitto) -> ExternalBroker {

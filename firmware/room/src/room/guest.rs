@@ -24,6 +24,16 @@ pub(super) struct Mutes {
     pub video: bool,
 }
 
+impl Mutes {
+    /// What is silent or dark by either will.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            audio: self.audio || other.audio,
+            video: self.video || other.video,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Media {
     pub session: Token,

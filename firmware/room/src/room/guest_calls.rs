@@ -216,13 +216,13 @@ impl Act<'_> {
         let Some(guest) = self.guest(user) else {
             return;
         };
-        let own = guest.own;
         let by_host = guest.stay().map(|stay| stay.by_host).unwrap_or_default();
+        let muted = guest.own.or(by_host);
         self.tell_guest(
             user,
             Notification::MediaState {
-                audio_muted: own.audio || by_host.audio,
-                video_muted: own.video || by_host.video,
+                audio_muted: muted.audio,
+                video_muted: muted.video,
                 muted_by_host: by_host.audio,
                 hidden_by_host: by_host.video,
             },

@@ -105,17 +105,22 @@ impl<'a> Description<'a> {
         media: &'s Media<'a>,
         name: &'s str,
     ) -> impl Iterator<Item = &'a str> + 's {
-        media
-            .attributes
-            .iter()
-            .chain(&self.attributes)
-            .filter(move |a| a.name == name)
-            .map(|a| a.value)
+        media.values(name).chain(values(&self.attributes, name))
     }
 }
 
 fn value<'a>(attributes: &[Attribute<'a>], name: &str) -> Option<&'a str> {
     attributes.iter().find(|a| a.name == name).map(|a| a.value)
+}
+
+fn values<'s, 'a>(
+    attributes: &'s [Attribute<'a>],
+    name: &'s str,
+) -> impl Iterator<Item = &'a str> + 's {
+    attributes
+        .iter()
+        .filter(move |a| a.name == name)
+        .map(|a| a.value)
 }
 
 impl<'a> Media<'a> {
@@ -141,10 +146,7 @@ impl<'a> Media<'a> {
     }
 
     pub fn values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a str> + 's {
-        self.attributes
-            .iter()
-            .filter(move |a| a.name == name)
-            .map(|a| a.value)
+        values(&self.attributes, name)
     }
 
     /// The rest of `a=name:PT rest`, for a payload type.

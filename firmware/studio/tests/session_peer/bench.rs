@@ -113,6 +113,20 @@ impl Bench {
             .unwrap_or(Value::Null)
     }
 
+    /// Until `key` of the session's health has come to so many.
+    pub async fn until_counted(
+        &mut self,
+        id: &str,
+        peer: &mut PeerProcess,
+        (key, count): (&str, u64),
+        began: Instant,
+    ) {
+        while self.health(id)[key].as_u64() < Some(count) {
+            assert!(began.elapsed() < PATIENCE, "{:#}", self.health(id));
+            self.carry(id, peer, |seen| seen.is_err()).await;
+        }
+    }
+
     pub async fn join(&mut self, id: &str, kind: SessionKind, setup: &Setup) -> PeerProcess {
         let watch = !matches!(kind, SessionKind::Guest { .. });
         let offer = self.offer(id, kind).await;

@@ -14,6 +14,7 @@ use super::samples::Format;
 use super::{BLOCK_TIME, CAT, DaisMixMinusSinkPad, DaisMixMinusSrcPad};
 use crate::RATE;
 use crate::drift::DEFAULT_TARGET_MS;
+use crate::elements::is_not_seekable;
 use crate::mixminus::LATENCY_FRAMES;
 
 #[derive(Debug, Clone, Copy)]
@@ -189,10 +190,7 @@ impl MixMinusElement {
             latency.set(true, least, least + BLOCK_TIME * CAPACITY as u64);
             return true;
         }
-        // One output can't tell its many inputs where to be, whatever one of them could.
-        if let gst::QueryViewMut::Seeking(seeking) = query.view_mut() {
-            let none = gst::GenericFormattedValue::none_for_format(seeking.format());
-            seeking.set(false, none, none);
+        if is_not_seekable(query) {
             return true;
         }
         if !gst::Pad::query_default(pad, Some(&*self.obj()), query) {

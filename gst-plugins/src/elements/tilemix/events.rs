@@ -8,6 +8,7 @@ use gst::subclass::prelude::*;
 use super::imp::{TileMix, Way};
 use super::input::lock;
 use super::{Mode, TileMixPad};
+use crate::elements::is_not_seekable;
 
 impl TileMix {
     pub(super) fn sink_event(&self, pad: &TileMixPad, event: gst::Event) -> bool {
@@ -103,13 +104,7 @@ impl TileMix {
             latency.set(live, min, max);
             return true;
         }
-        // Nor can it be sought, whatever an input could.
-        if let gst::QueryViewMut::Seeking(seeking) = query.view_mut() {
-            let none = gst::GenericFormattedValue::none_for_format(seeking.format());
-            seeking.set(false, none, none);
-            return true;
-        }
-        gst::Pad::query_default(pad, Some(&*self.obj()), query)
+        is_not_seekable(query) || gst::Pad::query_default(pad, Some(&*self.obj()), query)
     }
 
     /// Nothing waits for the other pads, so only the clock pad's counts.

@@ -379,6 +379,15 @@ impl Console {
         .await
     }
 
+    /// Until a recording grows; its file.
+    pub async fn until_recording(&mut self) -> String {
+        self.until("a recording that grows", |heard| match heard {
+            Heard::Outputs(o) if o.record.bytes > 0 => o.record.file.clone(),
+            _ => None,
+        })
+        .await
+    }
+
     /// Until the recording that was stopped is whole.
     pub async fn until_recorded(&mut self) {
         self.until("the end of the recording", |heard| match heard {

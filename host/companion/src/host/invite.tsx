@@ -28,7 +28,8 @@ export function Invite({ show }: { show: Console }) {
     return answer !== null;
   };
   const press = async () => {
-    const fresh = link.peek() && performance.now() - (link.peek()?.made ?? 0) < SHOWN_AGAIN_MS;
+    const shown = link.peek();
+    const fresh = shown !== null && performance.now() - shown.made < SHOWN_AGAIN_MS;
     if (fresh || (await create())) open.value = true;
   };
   // The old one ends first: a link that somebody abuses must not outlive the button that ends it.

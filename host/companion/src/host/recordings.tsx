@@ -40,10 +40,10 @@ export function Recordings({ show }: { show: Console }) {
   return (
     <details onToggle={(e) => (open.value = e.currentTarget.open)}>
       <summary ref={summary}>{t.recordings}</summary>
-      <div class="rows">
-        {open.value && files.value.length === 0 && <p class="empty">{t.noRecordings}</p>}
-        {open.value &&
-          files.value.map(({ file, bytes: size, open: written }) => (
+      {open.value && (
+        <div class="rows">
+          {files.value.length === 0 && <p class="empty">{t.noRecordings}</p>}
+          {files.value.map(({ file, bytes: size, open: written }) => (
             <div key={file} class="row" role="group" aria-label={file}>
               <div class="who">
                 <strong>{file}</strong>
@@ -61,7 +61,8 @@ export function Recordings({ show }: { show: Console }) {
               </div>
             </div>
           ))}
-      </div>
+        </div>
+      )}
       <Confirm
         title={leaving.value && t.removeTitle(leaving.value)}
         lead={t.removeLead}

@@ -170,8 +170,11 @@ async fn frames_now(console: &mut house::Console) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn nine_guests_are_on_air_and_nobody_hears_themself() {
     let _stage = STAGE.lock().await;
-    let full = "[capture]\naudio = \"none\"\n[programme]\nwidth = 1920\nheight = 1080\nfps = 30\n";
-    let house = House::start(full);
+    // Small, since box and guests share two cores that may be slow ones; what a show of full size costs, and whether it dropped
+    // anything, `make bench` says.
+    let house = House::start(
+        "[capture]\naudio = \"none\"\n[programme]\nwidth = 640\nheight = 360\nfps = 30\nbitrate_kbps = 1500\n[returns]\nwidth = 320\nheight = 180\nfps = 15\nbitrate_kbps = 200\n",
+    );
     let mut console = house.console().await;
     let seconds: u64 = std::env::var("DAIS_SHOW_SECONDS")
         .ok()
@@ -224,33 +227,37 @@ async fn nine_guests_are_on_air_and_nobody_hears_themself() {
             .await
             .unwrap();
         let _ = guests.so_far();
-        let (mut loud, mut seconds_alone, mut own) = (None, 0, None);
+        let (mut loud, mut seconds_alone, mut own) = (None, 0, 0.0_f64);
         let hz = 300 + 100 * speaker;
         guests.until(&format!("view of {speaker}, who speaks alone"), |line| {
             let tone = &line["tone"];
             match (line["guest"].as_u64()? == speaker, loud) {
                 // A tone is told of the last whole second, which may have ended nearly a second ago: only the third since the
-                // speaker is heard began surely after the others were muted. The end of their tones is heard at all pitches.
-                (true, Some(_)) => {
+                // speaker is heard began surely after the others were muted. The end of their tones is heard at all pitches, and so is
+                // a gap that a late packet leaves; who hears themself does so in every second.
+                (true, Some(loud)) => {
                     seconds_alone += 1;
-                    own = (seconds_alone == 3).then(|| tone["own_db"].as_f64().unwrap_or(-120.0));
+                    if seconds_alone >= 3 {
+                        own = own.min(tone["own_db"].as_f64().unwrap_or(-120.0));
+                    }
+                    return (own < loud - 60.0 || seconds_alone == 8).then_some(());
                 }
                 (false, None) if tone["other_hz"] == hz && tone["other_db"].as_f64()? > -20.0 => {
                     loud = tone["other_db"].as_f64()
                 }
                 _ => {}
             }
-            own.is_some().then_some(())
+            None
         });
-        let (loud, own) = (loud.unwrap(), own.unwrap());
+        let loud = loud.unwrap_or_default();
         assert!(
             own < loud - 60.0,
             "guest {speaker} hears themself at {own:.0} dB, where others hear {loud:.0} dB"
         );
         console.ask("mic.set", mute(user, true)).await.unwrap();
     }
-    // Each return moves in every second, and at the rate that was asked for: the receivers share two cores with the box, which has
-    // priority, so that one of their seconds may be short.
+    // Each return moves in every second, and at the rate that was asked for (15): the receivers share two cores with the box, which
+    // has priority, so that one of their seconds may be short.
     let mut returns = std::collections::HashMap::<u64, (f64, f64)>::new();
     // On a slow machine the nine have taken all of the time to speak in turn: then each is watched for three seconds more.
     let watched = |returns: &std::collections::HashMap<u64, (f64, f64)>| {
@@ -268,7 +275,7 @@ async fn nine_guests_are_on_air_and_nobody_hears_themself() {
     for (guest, (sum, seconds)) in &returns {
         let mean = sum / seconds;
         assert!(
-            mean > 20.0,
+            mean > 10.0,
             "the return of guest {guest} moves at {mean:.1} pictures a second"
         );
     }

@@ -331,7 +331,7 @@ impl Settings {
             };
             let section = key.split('.').next().unwrap_or(key);
             if good.remove(section).is_none() {
-                // Its default goes ill with another section: returns.fps with a lower programme.fps.
+                // Its default goes ill with another section.
                 good.retain(|section, _| !is_media(section));
             }
         };

@@ -88,7 +88,7 @@ fn a_mistake_of_the_media_part_keeps_it_from_starting() {
     for text in [
         "[box]\nid = \"b7\"\n[capture]\nvideo = \"vhs:1\"\n",
         "[box]\nid = \"b7\"\n[programme]\nfsp = 15\n",
-        "[box]\nid = \"b7\"\n[programme]\nfps = 15\n[returns]\nfps = 25\n",
+        "[box]\nid = \"b7\"\n[returns]\nfps = 99\n",
     ] {
         let (config, mistake) = recovered(text);
         assert!(mistake.media, "{}", mistake.what);
@@ -202,10 +202,15 @@ fn a_box_has_what_its_board_says_where_its_own_file_says_nothing() {
     assert_eq!(x264["speed-preset"].to_string(), "ultrafast");
     assert_eq!(x264["rc-lookahead"].to_string(), "0");
     // What goes ill with the board's is told of the box's own file.
-    let told = Config::parse_over(&board, Path::new("dais.toml"), "\n[programme]\nfps = 20\n");
-    let told = told.unwrap_err().to_string();
+    let over = |own| Config::parse_over(&board, Path::new("dais.toml"), own);
+    let told = over("\n[programme]\nwidth = 641\n")
+        .unwrap_err()
+        .to_string();
     assert!(told.starts_with("dais.toml:"), "{told}");
-    assert!(told.contains("returns.fps"), "{told}");
+    assert!(told.contains("programme.width"), "{told}");
+    // Fewer pictures than the board's returns have are no mistake: these have as few then.
+    let slow = over("\n[programme]\nfps = 20\n").unwrap().studio();
+    assert_eq!((slow.returns.fps, slow.returns_fps()), (25, 20));
 }
 
 #[test]
@@ -219,7 +224,7 @@ fn a_mistake_leaves_the_boards_settings_as_they_are() {
     // No image: no board.
     assert_eq!(load("").config.programme.fps, 30);
     std::fs::write(&board, PI).unwrap();
-    for text in ["[room]\nmax_guests = 12\n", "[programme]\nfps = 20\n", "["] {
+    for text in ["[room]\nmax_guests = 12\n", "[programme]\nfps = 99\n", "["] {
         let settings = load(text);
         assert!(settings.mistake.is_some(), "{text}");
         assert_eq!(settings.config.programme.fps, 25, "{text}");

@@ -286,6 +286,11 @@ impl std::fmt::Debug for Secret {
 }
 
 impl StudioConfig {
+    /// Pictures a second of the returns: at most the programme's. Who lowers that need not know of them.
+    pub fn returns_fps(&self) -> u32 {
+        self.returns.fps.min(self.programme.fps)
+    }
+
     /// Says which setting can't be, before anything is started.
     pub fn check(&self) -> Result<(), StudioError> {
         let bad = |key, what: String| Err(StudioError::Config { key, what });
@@ -318,13 +323,10 @@ impl StudioConfig {
                 format!("{} is not between 0 and 2000", self.mix.transition_ms),
             );
         }
-        if !(1..=p.fps).contains(&self.returns.fps) {
+        if !(1..=60).contains(&self.returns.fps) {
             return bad(
                 "returns.fps",
-                format!(
-                    "{} is not between 1 and programme.fps ({})",
-                    self.returns.fps, p.fps
-                ),
+                format!("{} is not between 1 and 60", self.returns.fps),
             );
         }
         if !(50..=100_000).contains(&p.bitrate_kbps) {

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gst::prelude::*;
+use gst_video::prelude::*;
 use gstdais::blend::{Rect, Yuv};
+use gstdais::elements::canvas::Canvas;
 use gstdais::frame::{I420Mut, I420Ref};
 use gstdais::scale::Scaler;
 use gstdais::tilemix::{Fit, Overlay, Style, Tile, Tween};
@@ -24,85 +25,24 @@ use crate::studio::Shared;
 /// After this the machine stood still: grid points are left out instead of being made up for.
 const STOOD_STILL: gst::ClockTime = gst::ClockTime::from_seconds(1);
 
-/// Frames of one size, used again and again.
-struct Canvases {
-    info: gst_video::VideoInfo,
-    pool: gst::BufferPool,
+fn canvas((width, height, fps): (u32, u32, u32)) -> Result<Canvas, StudioError> {
+    let caps = raw_video_caps(width, height, fps)?
+        .to_caps()
+        .map_err(|e| StudioError::pipeline("mix", e))?;
+    Canvas::new(&caps).map_err(|e| StudioError::pipeline("mix", e))
 }
 
-impl Canvases {
-    fn new(info: gst_video::VideoInfo) -> Result<Canvases, StudioError> {
-        let bad = |what: &str| StudioError::pipeline("mix", what);
-        let caps = info
-            .to_caps()
-            .map_err(|e| StudioError::pipeline("mix", e))?;
-        let pool = gst_video::VideoBufferPool::new();
-        let mut config = pool.config();
-        // No upper bound: a slow encoder holds frames for a while, and is bounded by its own queue.
-        config.set_params(Some(&caps), info.size() as u32, 3, 0);
-        pool.set_config(config)
-            .map_err(|_| bad("its frames could not be configured"))?;
-        pool.set_active(true)
-            .map_err(|_| bad("its frames could not be allocated"))?;
-        Ok(Canvases {
-            info,
-            pool: pool.upcast(),
-        })
-    }
-
-    /// An empty frame, painted by `paint` and stamped.
-    fn paint(
-        &self,
-        pts: gst::ClockTime,
-        duration: gst::ClockTime,
-        paint: impl FnOnce(&mut I420Mut<'_>),
-    ) -> Option<gst::Buffer> {
-        let mut buffer = self.pool.acquire_buffer(None).ok()?;
-        let writable = buffer.get_mut()?;
-        writable.set_pts(pts);
-        writable.set_dts(gst::ClockTime::NONE);
-        writable.set_duration(duration);
-        let mut map = writable.map_writable().ok()?;
-        let (offsets, strides) = (self.info.offset(), self.info.stride());
-        let mut canvas = I420Mut::from_contiguous(
-            self.info.width() as usize,
-            self.info.height() as usize,
-            map.as_mut_slice(),
-            [offsets[0], offsets[1], offsets[2]],
-            [
-                strides[0] as usize,
-                strides[1] as usize,
-                strides[2] as usize,
-            ],
-        )
-        .ok()?;
-        paint(&mut canvas);
-        drop(map);
-        Some(buffer)
-    }
-
-    fn read<'a>(&self, data: &'a [u8]) -> Option<I420Ref<'a>> {
-        let (o, s) = (self.info.offset(), self.info.stride());
-        let planes = [
-            data.get(o[0]..o[1])?,
-            data.get(o[1]..o[2])?,
-            data.get(o[2]..)?,
-        ];
-        let strides = [s[0] as usize, s[1] as usize, s[2] as usize];
-        I420Ref::new(
-            self.info.width() as usize,
-            self.info.height() as usize,
-            planes,
-            strides,
-        )
-        .ok()
-    }
-}
-
-impl Drop for Canvases {
-    fn drop(&mut self) {
-        let _ = self.pool.set_active(false);
-    }
+/// A frame of `canvas`, painted and stamped.
+fn frame(
+    canvas: &mut Canvas,
+    (pts, duration): (gst::ClockTime, gst::ClockTime),
+    paint: impl FnOnce(&mut I420Mut<'_>),
+) -> Option<gst::Buffer> {
+    let mut buffer = canvas.paint(paint).ok()?;
+    let writable = buffer.get_mut()?;
+    writable.set_pts(pts);
+    writable.set_duration(duration);
+    Some(buffer)
 }
 
 /// An I420 picture as it lies in a mapped frame.
@@ -127,8 +67,8 @@ pub(crate) struct PictureMix {
     host: Arc<Slot>,
     encoder: Arc<Line>,
     returns: [Arc<Line>; 2],
-    canvases: Canvases,
-    small: Canvases,
+    large: Canvas,
+    small: Canvas,
     to_small: Scaler,
     engine: Engine,
     plan: (u64, Arc<Plan>),
@@ -158,8 +98,8 @@ impl PictureMix {
             host: shared.slots.add(Source::Host),
             encoder,
             returns,
-            canvases: Canvases::new(raw_video_caps(p.width, p.height, p.fps)?)?,
-            small: Canvases::new(raw_video_caps(r.width, r.height, r.fps)?)?,
+            large: canvas((p.width, p.height, p.fps))?,
+            small: canvas((r.width, r.height, shared.config.returns_fps()))?,
             to_small: Scaler::new(
                 (p.width as usize, p.height as usize),
                 None,
@@ -247,10 +187,8 @@ impl PictureMix {
             })
             .collect();
         let engine = &mut self.engine;
-        let Some(canvas) = self
-            .canvases
-            .paint(pts, beat.period(), |out| engine.mix(out, &tiles))
-        else {
+        let stamp = (pts, beat.period());
+        let Some(canvas) = frame(&mut self.large, stamp, |out| engine.mix(out, &tiles)) else {
             return;
         };
         let counters = &self.shared.counters;
@@ -271,25 +209,25 @@ impl PictureMix {
             return;
         }
         let (fps, all) = (
-            u64::from(self.shared.config.returns.fps),
+            u64::from(self.shared.config.returns_fps()),
             u64::from(self.shared.config.programme.fps),
         );
         let n = beat.number();
         if n * fps / all == (n + 1) * fps / all {
             return;
         }
-        let Ok(map) = canvas.map_readable() else {
+        let info = self.large.info();
+        let Ok(mapped) = gst_video::VideoFrameRef::from_buffer_ref_readable(canvas, info) else {
             return;
         };
-        let Some(large) = self.canvases.read(map.as_slice()) else {
+        let planes = [0, 1, 2].map(|plane| mapped.plane_data(plane));
+        let size = (info.width(), info.height());
+        let Some(large) = view(size, planes, mapped.plane_stride()) else {
             return;
         };
         let scaler = &mut self.to_small;
-        let duration = beat.period();
-        let Some(small) = self
-            .small
-            .paint(beat.pts(), duration, |out| scaler.scale(&large, out))
-        else {
+        let stamp = (beat.pts(), beat.period());
+        let Some(small) = frame(&mut self.small, stamp, |out| scaler.scale(&large, out)) else {
             return;
         };
         for line in &self.returns {

@@ -154,7 +154,7 @@ fn a_setting_that_cannot_be_is_named() {
         refused(&|c| c.programme.background = "red".into()),
         "programme.background"
     );
-    assert_eq!(refused(&|c| c.returns.fps = 60), "returns.fps");
+    assert_eq!(refused(&|c| c.returns.fps = 61), "returns.fps");
     assert_eq!(
         refused(&|c| c.ice.min_port = 5000),
         "ice.min_port and ice.max_port"

@@ -1,5 +1,6 @@
 //! The GStreamer elements of the plugin `dais`.
 
+pub mod canvas;
 pub mod colorimetry;
 mod filter;
 pub mod mixminus;

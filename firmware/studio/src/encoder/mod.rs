@@ -72,13 +72,13 @@ impl VideoShape {
 
     /// What guests and previews see.
     pub(crate) fn of_returns(config: &crate::StudioConfig) -> VideoShape {
-        let r = &config.returns;
+        let (r, fps) = (&config.returns, config.returns_fps());
         VideoShape {
             width: r.width,
             height: r.height,
-            fps: r.fps,
+            fps,
             kbps: r.bitrate_kbps,
-            keyframe: r.fps * 10,
+            keyframe: fps * 10,
             baseline: true,
         }
     }

@@ -35,7 +35,6 @@
 //! It does not seek, and answers LATENCY with that of the clock pad alone.
 
 mod beat;
-mod canvas;
 mod chain;
 mod events;
 mod imp;

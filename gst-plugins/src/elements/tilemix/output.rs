@@ -4,8 +4,8 @@
 use gst::prelude::*;
 
 use super::beat::Beat;
-use super::canvas::Canvas;
 use super::scene::{Look, Scene};
+use crate::elements::canvas::Canvas;
 use crate::elements::colorimetry;
 use crate::tilemix::TileMixer;
 
@@ -82,7 +82,7 @@ impl Output {
             return Ok(());
         }
         let canvas = Canvas::new(&caps)?;
-        let fps = canvas.info.fps();
+        let fps = canvas.info().fps();
         let (Ok(n), Ok(d)) = (u64::try_from(fps.numer()), u64::try_from(fps.denom())) else {
             return Err(gst::FlowError::NotNegotiated);
         };
@@ -91,7 +91,7 @@ impl Output {
         }
         self.beat.set_fps((n, d));
         let (width, height) = canvas.size();
-        self.scene.converts = colorimetry::colours(&canvas.info.colorimetry()).are_right();
+        self.scene.converts = colorimetry::colours(&canvas.info().colorimetry()).are_right();
         src.push_event(gst::event::Caps::new(&caps));
         self.format = Some(Format {
             caps,
@@ -107,7 +107,7 @@ impl Output {
             return None;
         }
         let (size, fps) = self.scene.wishes();
-        let current = self.format.as_ref().map(|f| &f.canvas.info);
+        let current = self.format.as_ref().map(|f| f.canvas.info());
         // What downstream leaves open stays as it is.
         let size = current
             .map(|i| (i.width() as i32, i.height() as i32))

@@ -5,14 +5,19 @@ use gst::prelude::*;
 use crate::frame::I420Mut;
 use crate::nv12::Chroma;
 
-pub(super) struct Canvas {
-    pub info: gst_video::VideoInfo,
+/// A pool of frames of one kind, I420 or NV12.
+pub struct Canvas {
+    info: gst_video::VideoInfo,
     pool: gst::BufferPool,
     /// An NV12 frame's until it is put together.
     chroma: Chroma,
 }
 
 impl Canvas {
+    /// Of raw video of a fixed size.
+    ///
+    /// # Errors
+    /// If the caps are none of raw video, or there is no memory.
     pub fn new(caps: &gst::Caps) -> Result<Canvas, gst::FlowError> {
         let info =
             gst_video::VideoInfo::from_caps(caps).map_err(|_| gst::FlowError::NotNegotiated)?;
@@ -29,11 +34,19 @@ impl Canvas {
         })
     }
 
+    pub fn info(&self) -> &gst_video::VideoInfo {
+        &self.info
+    }
+
+    /// Width and height in pixels.
     pub fn size(&self) -> (usize, usize) {
         (self.info.width() as usize, self.info.height() as usize)
     }
 
-    /// A frame that `paint` has painted.
+    /// A frame that `paint` has painted, all of it; it has no timestamp.
+    ///
+    /// # Errors
+    /// If there is no memory, or the frame cannot be mapped.
     pub fn paint(
         &mut self,
         paint: impl FnOnce(&mut I420Mut<'_>),

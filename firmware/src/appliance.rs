@@ -282,6 +282,7 @@ impl Appliance {
             self.flight.note(Kind::Effect, format!("{effect:?}"));
             self.carry_out(effect, to);
         }
+        self.settle_own_mutes();
         self.settle_off_air();
         self.show();
     }

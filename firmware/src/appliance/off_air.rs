@@ -69,8 +69,9 @@ impl Appliance {
             }
             return Ok(());
         }
-        let of = self.room.off_air(user)?.clone();
+        // Whoever was looked at before is not any more, whatever comes of this.
         self.stop_looking(who);
+        let of = self.room.off_air(user)?.clone();
         self.off_air.looks.insert(
             who.clone(),
             Look {
@@ -80,7 +81,7 @@ impl Appliance {
         );
         // Before anything of the guest is on its way.
         self.tell_attention();
-        self.show_guest(who, user, of)
+        self.show_guest(who, of)
     }
 
     pub(super) fn stop_looking(&mut self, who: &Identity) {
@@ -108,9 +109,7 @@ impl Appliance {
         own.then(|| self.look(who, &user, true))
     }
 
-    fn show_guest(&mut self, who: &Identity, user: &Id, of: Token) -> Result<(), RpcError> {
-        let (sound, picture) = self.room.own_mutes(user);
-        self.plane.set_own_mutes(&of, sound, picture);
+    fn show_guest(&mut self, who: &Identity, of: Token) -> Result<(), RpcError> {
         let session = Token::random();
         let owner = Owner {
             who: who.clone(),
@@ -138,8 +137,16 @@ impl Appliance {
         }
     }
 
-    /// After whatever happened in the room: looks end with their guests, follow them to a new session, and show nothing that
-    /// they have muted; and guests know.
+    /// What guests have muted holds for each session of theirs: before any of it is shown to somebody, and so that sound alone keeps
+    /// who turned the camera off.
+    pub(super) fn settle_own_mutes(&self) {
+        for (user, session) in self.room.sessions() {
+            let (sound, picture) = self.room.own_mutes(user);
+            self.plane.set_own_mutes(session.as_str(), sound, picture);
+        }
+    }
+
+    /// After whatever happened in the room: looks end with their guests and follow them to a new session; and guests know.
     pub(super) fn settle_off_air(&mut self) {
         let looks: Vec<(Identity, Id, Option<Token>)> = self
             .off_air
@@ -152,13 +159,10 @@ impl Appliance {
             .collect();
         for (who, user, shown) in looks {
             match self.room.off_air(&user).cloned() {
-                Ok(of) if shown.as_ref() == Some(&of) => {
-                    let (sound, picture) = self.room.own_mutes(&user);
-                    self.plane.set_own_mutes(&of, sound, picture);
-                }
+                Ok(of) if shown.as_ref() == Some(&of) => {}
                 Ok(of) => {
                     self.hide_guest(&who);
-                    if let Err(error) = self.show_guest(&who, &user, of) {
+                    if let Err(error) = self.show_guest(&who, of) {
                         tracing::warn!(%error, %who, "a look at a guest could not follow to the new session");
                     }
                 }

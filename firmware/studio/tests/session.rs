@@ -103,6 +103,40 @@ async fn a_guest_without_camera_is_alive_by_sound_and_sees_the_programme() {
     assert!(health["sound_packets"].as_u64() > Some(0), "{health:#}");
 }
 
+/// After a reload, or when an invitation is accepted without: the camera was promised, and its guest keeps it off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_whose_camera_is_off_is_alive_by_sound() {
+    let camera = SessionKind::Guest { camera: true };
+    let mut b = start();
+    let dark = Setup {
+        dark: true,
+        ..Setup::default()
+    };
+    let offer = b.offer("s1", camera.clone()).await;
+    let mut peer = PeerProcess::start(&dark, &offer);
+    // The picture that was promised may still be on its way.
+    let begun = Instant::now();
+    while b.health("s1")["sound_packets"].as_u64() < Some(50) {
+        assert!(begun.elapsed() < PATIENCE, "{:#}", b.health("s1"));
+        b.carry("s1", &mut peer, |seen| {
+            assert!(!matches!(seen, Ok(Event::Alive { .. })), "{seen:?}");
+            seen.is_err()
+        })
+        .await;
+    }
+    b.studio.set_own_mutes("s1", false, true);
+    b.carry("s1", &mut peer, |seen| {
+        matches!(seen, Ok(Event::Alive { .. }))
+    })
+    .await;
+    let voice_only = Setup {
+        voice_only: true,
+        ..Setup::default()
+    };
+    let _second = b.join("s2", camera, &voice_only).await;
+    assert_eq!(b.health("s2")["frames_decoded"], 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watcher_sees_and_hears_the_programme_and_sends_nothing() {
     let mut b = start();

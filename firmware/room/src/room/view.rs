@@ -194,6 +194,12 @@ impl Room {
             .map(|(user, _)| user)
     }
 
+    /// Every guest's media session.
+    pub fn sessions(&self) -> impl Iterator<Item = (&Id, &Token)> {
+        let guests = self.core.guests.iter();
+        guests.filter_map(|(user, guest)| Some((user, &guest.media.as_ref()?.session)))
+    }
+
     /// The media session that the room opened for this guest.
     pub fn session_of(&self, user: &Id) -> Option<&Token> {
         self.core

@@ -42,6 +42,7 @@ pub(crate) struct Answer {
     pub sdp: String,
     pub video: Option<Down>,
     pub audio: Option<Down>,
+    pub sends_picture: bool,
     /// SHA-256 of the certificate that the DTLS handshake must show.
     pub fingerprint: [u8; 32],
     /// Candidates that stood in the answer.
@@ -72,6 +73,7 @@ pub(crate) fn check(offer: &str, answer: &str) -> Result<Answer, String> {
     }
     sdp.push_str("\r\n");
     let (mut video, mut audio, mut candidates, mut ssrcs) = (None, None, Vec::new(), Vec::new());
+    let mut sends_picture = false;
     for (index, (offered, answered)) in offer.media.iter().zip(&answer.media).enumerate() {
         let line = Line {
             index,
@@ -80,7 +82,10 @@ pub(crate) fn check(offer: &str, answer: &str) -> Result<Answer, String> {
         };
         let down = line.write(&transport, &mut ssrcs, &mut sdp)?;
         match offered.kind {
-            "video" => video = down,
+            "video" => {
+                video = down;
+                sends_picture = line.direction()?.sends();
+            }
             _ => audio = down,
         }
         for written in answered.values("candidate") {
@@ -96,6 +101,7 @@ pub(crate) fn check(offer: &str, answer: &str) -> Result<Answer, String> {
         sdp,
         video,
         audio,
+        sends_picture,
         fingerprint: transport.fingerprint,
         candidates,
     })

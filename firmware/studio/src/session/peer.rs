@@ -284,7 +284,7 @@ impl Peer {
         {
             return bad("the answer does not fit the offer");
         }
-        self.vitals.answered();
+        self.vitals.answered(answer.sends_picture);
         for candidate in &answer.candidates {
             self.add_remote(candidate)?;
         }

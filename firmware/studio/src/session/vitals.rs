@@ -44,6 +44,9 @@ pub(super) struct Vitals {
     failed: OnceLock<String>,
     answered_ms: AtomicU64,
     connected: AtomicBool,
+    /// The guest's answer has no picture to send, or their camera is off.
+    voice_only: AtomicBool,
+    dark: AtomicBool,
     pub pictures: AtomicU64,
     picture_ms: AtomicU64,
     video_packet_ms: AtomicU64,
@@ -88,6 +91,8 @@ impl Vitals {
             failed: OnceLock::new(),
             answered_ms: AtomicU64::new(0),
             connected: AtomicBool::new(false),
+            voice_only: AtomicBool::new(false),
+            dark: AtomicBool::new(false),
             pictures: AtomicU64::new(0),
             picture_ms: AtomicU64::new(0),
             video_packet_ms: AtomicU64::new(0),
@@ -148,12 +153,24 @@ impl Vitals {
         self.sound_frames.fetch_add(1, Relaxed);
         if arrived {
             self.media_ms.store(self.now_ms(), Relaxed);
-            // A camera that was promised must show a picture first; once it did, sound alone keeps the session.
-            if self.kind != (SessionKind::Guest { camera: true }) || self.pictures.load(Relaxed) > 0
-            {
+            if !self.awaits_picture() {
                 self.live();
             }
         }
+    }
+
+    /// A camera that was promised must show a picture first; once it did, or when the guest turned it off, sound alone keeps the
+    /// session.
+    fn awaits_picture(&self) -> bool {
+        self.kind == (SessionKind::Guest { camera: true })
+            && self.pictures.load(Relaxed) == 0
+            && !self.voice_only.load(Relaxed)
+            && !self.dark.load(Relaxed)
+    }
+
+    /// Whether the guest has turned the camera off.
+    pub fn set_dark(&self, dark: bool) {
+        self.dark.store(dark, Relaxed);
     }
 
     fn live(&self) {
@@ -170,7 +187,8 @@ impl Vitals {
         self.packet_ms.store(self.now_ms(), Relaxed);
     }
 
-    pub fn answered(&self) {
+    pub fn answered(&self, sends_picture: bool) {
+        self.voice_only.store(!sends_picture, Relaxed);
         self.answered_ms.store(self.now_ms(), Relaxed);
     }
 

@@ -33,6 +33,9 @@ pub struct Setup {
     pub endless: bool,
     /// Some packets are lost, and the request for a keyframe that this leads to is lost, too.
     pub deaf: bool,
+    /// Its answer offers a picture, and none comes; or offers none.
+    pub dark: bool,
+    pub voice_only: bool,
 }
 
 impl Default for Setup {
@@ -44,6 +47,8 @@ impl Default for Setup {
             fps: 15,
             endless: false,
             deaf: false,
+            dark: false,
+            voice_only: false,
         }
     }
 }
@@ -58,6 +63,7 @@ impl PeerProcess {
             "offer": offer, "vp8": setup.codec == Codec::Vp8,
             "width": setup.width, "height": setup.height, "fps": setup.fps,
             "endless": setup.endless, "deaf": setup.deaf,
+            "dark": setup.dark, "voice_only": setup.voice_only,
         }));
         PeerProcess(child)
     }
@@ -198,7 +204,7 @@ fn answer(setup: &Value) -> (gst::Pipeline, gst::Element, Arc<Counts>) {
                 .field("profile-level-id", "42e01f");
         }
         let preferences = preferences.build();
-        if !box_receives {
+        if !box_receives || setup["voice_only"] == true && kind == "video" {
             let receive = WebRTCRTPTransceiverDirection::Recvonly;
             let transceiver = webrtc
                 .emit_by_name::<WebRTCRTPTransceiver>("add-transceiver", &[&receive, &preferences]);
@@ -237,8 +243,10 @@ fn answer(setup: &Value) -> (gst::Pipeline, gst::Element, Arc<Counts>) {
                      ! capssetter join=true replace=false caps=\"application/x-rtp,packetization-mode=(string)1,profile-level-id=(string)42e01f\""
                 )
             };
+            let dark = setup["dark"] == true;
             format!(
-                "videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width={w},height={h},framerate={fps}/1 ! {codec} ! identity name=last"
+                "videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width={w},height={h},framerate={fps}/1 ! {codec} \
+                 ! valve drop={dark} drop-mode=forward-sticky-events ! identity name=last"
             )
         };
         let chain = gst::parse::bin_from_description(&source, false).unwrap();

@@ -64,7 +64,7 @@ pub struct HostArgs {
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
     /// JSON, one object a line
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
     #[command(subcommand)]
     pub command: Option<HostCommand>,

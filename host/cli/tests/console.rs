@@ -17,15 +17,9 @@ use tokio::{
 fn console(broker: &Broker, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dais"));
     command
-        .args([
-            "host",
-            "--url",
-            &broker.tcp(),
-            "--user",
-            "host-c1",
-            "--json",
-        ])
-        .args(arguments);
+        .args(["host", "--url", &broker.tcp(), "--user", "host-c1"])
+        .args(arguments)
+        .arg("--json");
     command
         .env("DAIS_PASSWORD", "right")
         .stdin(Stdio::null())

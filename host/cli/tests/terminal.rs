@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use dais_cli::client::Heard;
 use dais_cli::console::draw::draw;
 use dais_cli::console::keys::Deed;
-use dais_cli::console::state::State;
+use dais_cli::console::state::{Item, State};
 use house::{House, PATIENCE, SMALL};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -257,6 +257,38 @@ fn a_key_means_the_line_under_the_cursor() {
     assert_eq!(press(&mut state, "q", 0), [json!("leave")]);
     let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
     assert_eq!(state.press(interrupt, 0), Some(Deed::Leave));
+}
+
+#[test]
+fn the_camera_key_hides_a_guest_whatever_they_have_turned_off_themselves() {
+    let mut state = show();
+    let mut dark = guest(2, "b7", "Ben");
+    dark["video_muted"] = json!(true);
+    state.hear(room(vec![dark.clone()]), 0);
+    let hides = |hidden: bool| json!({"method": "mic.set", "params": {"user_id": "b7", "video_muted": hidden}});
+    state.cursor = Some(Item::Seat(2));
+    assert_eq!(press(&mut state, "c", 0), [hides(true)]);
+    dark["hidden_by_host"] = json!(true);
+    state.hear(room(vec![dark]), 0);
+    assert_eq!(press(&mut state, "c", 0), [hides(false)]);
+}
+
+#[test]
+fn who_answered_a_request_first_is_said() {
+    let mut state = show();
+    state.hear(pending(&[("c1", "Cleo", 30_000)]), 0);
+    let answered = |by: &str| Heard::Notification {
+        rev: 9,
+        notification: of(json!({"method": "mic.request_answered", "params":
+            {"request_id": "r1", "user_id": "c1", "by": by, "by_name": "Tablet", "accept": true}})),
+    };
+    state.hear(answered("h1"), 0);
+    assert_eq!(state.said(0), None);
+    state.hear(answered("h2"), 0);
+    assert_eq!(
+        state.said(0),
+        Some(&Ok("Tablet accepted Cleo first.".to_owned()))
+    );
 }
 
 #[test]

@@ -222,6 +222,8 @@ fn notes(state: &State, guest: &GuestState, now: u64) -> String {
     }
     if !guest.camera {
         notes.push("no camera".into());
+    } else if guest.hidden_by_host {
+        notes.push("picture off by you".into());
     } else if guest.video_muted {
         notes.push("picture off".into());
     }

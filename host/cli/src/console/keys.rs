@@ -217,8 +217,8 @@ impl State {
                 format!("{name} {now}.")
             }
             KeyCode::Char('c') => {
-                set.video_muted = Some(!guest.video_muted);
-                let now = if guest.video_muted {
+                set.video_muted = Some(!guest.hidden_by_host);
+                let now = if guest.hidden_by_host {
                     "may be seen again"
                 } else {
                     "is not seen"

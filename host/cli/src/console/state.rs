@@ -2,8 +2,8 @@
 //! clock.
 
 use dais_protocol::{
-    Call, GuestState, Health, Id, Meter, Outputs, Pending, PendingRequest, RoomSnapshot, Seat,
-    Token,
+    Call, GuestState, Health, Id, Meter, Notification, Outputs, Pending, PendingRequest,
+    RoomSnapshot, Seat, Token,
 };
 
 use crate::client::Heard;
@@ -80,9 +80,34 @@ impl State {
             Heard::Outputs(outputs) => self.outputs = Some(outputs),
             Heard::Health(health) => self.health = Some(health),
             Heard::Meters(meters) => (self.meters, self.meters_at) = (meters.seats, now),
-            Heard::Refused { .. } | Heard::Notification { .. } => {}
+            Heard::Notification { notification, .. } => self.notice(&notification, now),
+            Heard::Refused { .. } => {}
         }
         self.settle(now);
+    }
+
+    /// Two consoles may reach for the same request: the second is told who was first.
+    fn notice(&mut self, notification: &Notification, now: u64) {
+        let Notification::MicRequestAnswered {
+            user_id,
+            by,
+            by_name,
+            accept,
+            ..
+        } = notification
+        else {
+            return;
+        };
+        if self.own.as_ref() == Some(by) {
+            return;
+        }
+        let guest = self.request(user_id).map(|request| &request.name);
+        let guest = guest.map_or_else(|| user_id.to_string(), ToString::to_string);
+        let by = by_name
+            .as_ref()
+            .map_or_else(|| by.to_string(), ToString::to_string);
+        let did = if *accept { "accepted" } else { "declined" };
+        self.say(Ok(format!("{by} {did} {guest} first.")), now);
     }
 
     /// A sentence for the person: what was done, or why not.

@@ -301,7 +301,15 @@ test("a guest is moved by dragging, not onto a locked seat, and by Escape not at
   for (const console_ of [first, second]) await row(console_, "Eva").getByTitle("Seat 7").waitFor();
   await first.getByRole("button", { name: "Unlock seat 3" }).click();
   await first.getByRole("button", { name: "Lock seat 3" }).waitFor();
+  // The guest goes while the number is held.
+  const from = (await handle.boundingBox())!;
+  await first.mouse.move(from.x + 10, from.y + 10);
+  await first.mouse.down();
+  await first.mouse.move(from.x + 40, from.y + 40, { steps: 3 });
+  await first.locator(".drag-seats").waitFor();
   await leave(guest, "Eva");
+  await first.locator(".drag-seats").waitFor({ state: "detached" });
+  await first.mouse.up();
 });
 
 test("a ban takes a guest off air at once, can be taken back, and ends the credential when it is not", async () => {

@@ -265,6 +265,13 @@ test("a viewer whom the host invites goes on air, and watches again afterwards",
   await viewer.getByRole("button", { name: "Ask to join", exact: true }).waitFor();
   await until("the programme plays again", () => framesDecoded(viewer), (n) => n > 5);
   assert.equal(await bytesSent(viewer, "video"), 0);
+  // A seat with a camera, of a guest who keeps it off: the voice is enough.
+  await person.getByRole("button", { name: "Ask on air" }).click();
+  await viewer.getByRole("button", { name: "Go on air without camera" }).click();
+  await says(viewer, "You are on air");
+  assert.deepEqual(await lights(viewer), { camera: false, microphone: true });
+  await row(console_, "Mia").getByRole("button", { name: "Disconnect" }).click();
+  await gone("Mia");
   await console_.getByText("Here now").click();
 });
 
@@ -287,6 +294,12 @@ test("the audience watches, asks to join on the same page, and watches on when t
   await viewer.getByRole("button", { name: "Ask to join", exact: true }).waitFor();
   await until("the programme plays again", () => framesDecoded(viewer), (n) => n > 5);
   assert.deepEqual(await lights(viewer), { camera: false, microphone: false });
+  await viewer.getByRole("button", { name: "Ask to join", exact: true }).click();
+  await row(console_, "Jo").getByRole("button", { name: "Accept" }).click();
+  await says(viewer, "You are on air");
+  assert.equal(await viewer.getByRole("alert").count(), 0);
+  await viewer.getByRole("button", { name: "Leave" }).click();
+  await gone("Jo");
 });
 
 test("a guest whose page is closed reconnects for a while, and is then gone", async () => {

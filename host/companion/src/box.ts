@@ -257,10 +257,12 @@ export class BoxLink {
         return;
       case "pending":
         this.#saw(value);
+        if (!this.#revisions.other(name, revOf(value) ?? 0)) return;
         this.pending.value = { ...(value as unknown as Pending), at: performance.now() };
         return;
       case "outputs":
         this.#saw(value);
+        if (!this.#revisions.other(name, revOf(value) ?? 0)) return;
         this.outputs.value = value as unknown as Outputs;
         return;
       case "health":

@@ -9,18 +9,28 @@ export class Revisions {
   #ahead = -1;
   #aheadSince = 0;
   #asked = -1;
+  /** Of the other retained topics. */
+  readonly #others = new Map<string, number>();
 
   /** A new connection delivers every retained snapshot again, and a restarted box may count anew. */
   reconnected(): void {
     this.#snapshot = -1;
     this.#ahead = -1;
     this.#asked = -1;
+    this.#others.clear();
   }
 
   /** Whether this room snapshot is to be shown. */
   snapshot(rev: number): boolean {
     if (rev < this.#snapshot) return false;
     this.#snapshot = rev;
+    return true;
+  }
+
+  /** Whether this snapshot of another topic is to be shown: a retained one may come behind a newer one. */
+  other(topic: string, rev: number): boolean {
+    if (rev < (this.#others.get(topic) ?? -1)) return false;
+    this.#others.set(topic, rev);
     return true;
   }
 

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { GuestShow } from "../src/guest/show";
 import { t } from "../src/i18n";
+import { keepWatching } from "../src/watch/page";
 import { ANA, awake, browser, devices, FakeLink, lights, present, refuses, seat, tracks, until } from "./stage";
 
 const OFF = [false, false];
@@ -280,4 +281,62 @@ test("who could not be heard or seen in time is told what to try", async () => {
   const show = await onAir();
   link.tell("mic.terminated", { reason: "media_timeout" });
   assert.equal(show.words.value, t.mediaTimeout);
+});
+
+test("devices that are chosen one after the other leave no light that nothing turns off", async () => {
+  const show = await load();
+  await show.check(true);
+  present.push({ deviceId: "front", kind: "videoinput" }, { deviceId: "back", kind: "videoinput" });
+  const first = show.capture.choose("camera", "front");
+  const second = show.capture.choose("camera", "back");
+  const third = show.setMicrophone(true);
+  await Promise.all([first, second, third]);
+  assert.equal(show.capture.chosen.value.camera, "back");
+  assert.equal(tracks.filter((track) => track.readyState === "live").length, 2);
+  await show.check(false);
+  assert.deepEqual(lights(), OFF);
+});
+
+test("what is chosen as the check ends opens nothing", async () => {
+  const show = await load();
+  await show.check(true);
+  present.push({ deviceId: "front", kind: "videoinput" });
+  refuses.why = () => {
+    refuses.why = () => null;
+    return "NotReadableError";
+  };
+  const chosen = show.capture.choose("camera", "front").catch(() => undefined);
+  await show.check(false);
+  await chosen;
+  assert.deepEqual(lights(), OFF);
+});
+
+test("a viewer who is accepted is between two states for nobody to see", async () => {
+  const show = await waiting();
+  keepWatching(show);
+  link.asked.length = 0;
+  link.tell("mic.accepted", { seat: 1 });
+  link.seats(seat());
+  assert.equal(link.methods.includes("media.watch"), false);
+  show.leave();
+  assert.equal(link.methods.filter((m) => m === "media.watch").length, 1);
+});
+
+test("what was muted and never told is told after the page was loaded anew", async () => {
+  sessionStorage.setItem("dais.own", JSON.stringify({ user_id: "ana", audio_muted: true, video_muted: false, left: false }));
+  const show = await load();
+  link.seats(seat());
+  await until("the box is told", () => link.asked.some((a) => a.method === "media.set" && a.params.audio_muted === true));
+  assert.equal(show.capture.audio.value?.enabled, false);
+});
+
+test("whom the host invites while the devices are opened answers that invitation by asking", async () => {
+  const show = await load();
+  link.answers["mic.request"] = "already_pending";
+  const asked = show.ask("Ana", false);
+  link.tell("mic.invited", { expires_in_ms: 1_500 });
+  await asked;
+  assert.equal(link.methods.includes("mic.answer"), true);
+  assert.equal(show.request.value, null);
+  assert.equal(show.accepted.value, true);
 });

@@ -52,3 +52,13 @@ test("a further jump after a resynchronisation makes another one", () => {
   r.seen(4, 5000);
   assert.ok(r.due(5000 + SETTLE_MS));
 });
+
+test("a retained snapshot that comes behind a newer one of its topic is not shown", () => {
+  const revisions = new Revisions();
+  assert.ok(revisions.other("pending", 7));
+  assert.ok(!revisions.other("pending", 6));
+  assert.ok(revisions.other("outputs", 3));
+  assert.ok(revisions.other("pending", 7));
+  revisions.reconnected();
+  assert.ok(revisions.other("pending", 1));
+});

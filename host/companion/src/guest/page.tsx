@@ -153,6 +153,11 @@ export function Waiting({ show, voice = false }: { show: GuestShow; voice?: bool
             {t.unmute}
           </button>
         )}
+        {show.withCamera.value && !video && (
+          <button type="button" class="off" disabled={show.busy.value} onClick={() => void show.setCamera(true)}>
+            {t.cameraOn}
+          </button>
+        )}
         <button type="button" onClick={() => show.cancel()}>
           {t.cancelRequest}
         </button>
@@ -162,7 +167,8 @@ export function Waiting({ show, voice = false }: { show: GuestShow; voice?: bool
 }
 
 function OnShow({ show }: { show: GuestShow }) {
-  const muted = show.micMuted.value;
+  // One that could not be opened again after a reload is not heard either.
+  const muted = show.micMuted.value || !show.capture.audio.value;
   const others = show.others.value.map((g) => g.name);
   const busy = show.busy.value;
   const cameraOn = show.capture.video.value !== null && !show.cameraMuted.value;

@@ -1,6 +1,6 @@
 // The guest's side of the show: asking, being on air, leaving, and coming back after anything that can be lost.
 
-import { computed, effect, signal } from "@preact/signals";
+import { batch, computed, effect, signal } from "@preact/signals";
 import { BoxLink, type LinkState } from "../box";
 import { guestCredentials, ownState, type OwnState, type StoredGuest } from "../credentials";
 import { join } from "../http";
@@ -17,6 +17,8 @@ import { status, type End } from "./status";
 
 /** If something has ended and no notification has said why within this, it is lost. */
 const WHY_MS = 800;
+/** A snapshot has come by then, after the connection came back. */
+const SEAT_MS = 5_000;
 /** How long a seat may be `reconnecting` before the box is asked for a new session. */
 const REJOIN_MS = 700;
 /** After a reload nothing of ours is left; the box may have noticed, and offer by itself. */
@@ -102,6 +104,7 @@ export class GuestShow {
   readonly #open: (credentials: StoredGuest) => BoxLink;
   #hadSeat = false;
   #endedAt = 0;
+  #attempts = 0;
   /** What this page kept of the guest's own mutes, until they are used. */
   #kept: OwnState | null = null;
   /** Since when the box cannot be reached. */
@@ -176,6 +179,9 @@ export class GuestShow {
           this.request.value = { until: performance.now() + answer.expires_in_ms };
         }
       } catch (error) {
+        // The host was first, while the devices were opened: to the box the invitation is what is open.
+        const invited = error instanceof RpcError && error.reason === "already_pending" && this.invitation.peek();
+        if (invited) return this.answerInvitation(true, camera);
         if (this.#isOpenAlready(error)) return;
         this.#failed(error);
       }
@@ -278,7 +284,8 @@ export class GuestShow {
     this.media.peek()?.end();
     this.link.peek()?.end();
     const link = this.#open(credentials);
-    link.listen((n) => this.#notified(n));
+    // At once: between two of its changes the page would be in a state that never was.
+    link.listen((n) => batch(() => this.#notified(n)));
     this.#kept = ownState.load(credentials.user_id);
     // Another guest is invited to nothing, and has left nothing.
     this.invitation.value = null;
@@ -343,22 +350,26 @@ export class GuestShow {
   }
 
   #over(end: End, words: string | null = null): void {
-    this.request.value = null;
-    this.invitation.value = null;
-    this.accepted.value = false;
-    this.#hadSeat = false;
-    this.end.value = end;
-    this.words.value = words;
-    this.#endedAt = performance.now();
-    this.#closeMedia();
-    this.ended.value = this.ended.peek() + 1;
+    batch(() => {
+      this.request.value = null;
+      this.invitation.value = null;
+      this.accepted.value = false;
+      this.#hadSeat = false;
+      this.end.value = end;
+      this.words.value = words;
+      this.#endedAt = performance.now();
+      this.#closeMedia();
+      this.ended.value = this.ended.peek() + 1;
+    });
   }
 
   /** By hand, or by its time: over here whatever becomes of the connection, and for the box when it hears of it. */
   #goAway(end: End): void {
-    this.error.value = null;
-    this.#away.value = "untold";
-    this.#over(end);
+    batch(() => {
+      this.error.value = null;
+      this.#away.value = "untold";
+      this.#over(end);
+    });
   }
 
   /** What was not answered may have been heard all the same: nobody comes on air by what failed here. */
@@ -452,7 +463,8 @@ export class GuestShow {
   /** After a reload: the seat is there, and nothing of ours is. */
   #regain(seat: { camera: boolean; audio_muted: boolean; video_muted: boolean }): void {
     // The snapshot does not tell what the guest turned off from what the host did.
-    const own = this.#kept ?? seat;
+    const kept = this.#kept;
+    const own = kept ?? seat;
     this.#kept = null;
     this.withCamera.value = seat.camera;
     this.cameraMuted.value = own.video_muted;
@@ -460,7 +472,10 @@ export class GuestShow {
     this.#expectMedia();
     void this.#attempt(async () => {
       await this.capture.open({ camera: seat.camera && !own.video_muted });
-      this.capture.enableAudio(!own.audio_muted);
+      // As it is by now: the prompt for the devices may have stood for a while.
+      this.capture.enableAudio(!this.micMuted.peek());
+      // The box may have missed what was muted before the page was loaded anew.
+      if (kept) await this.#tellOwn();
     });
     this.#askForSession(REGAIN_MS);
   }
@@ -575,6 +590,8 @@ export class GuestShow {
   async #catchUp(link: BoxLink, lostMs: number): Promise<void> {
     const request = this.request.peek();
     if (request) await this.#askAgain(link, request, lostMs);
+    // Accepted as the connection broke, and the seat is gone since: nothing will tell.
+    if (this.accepted.peek()) setTimeout(() => this.accepted.peek() && this.#holds.peek() === false && this.#over("lost"), SEAT_MS);
     // Nobody asked for this by hand, and it is told again with the next connection.
     if (this.request.peek() || this.seat.peek()) await this.#tellOwn().catch((error: unknown) => console.warn("The box was not told what is muted:", error));
   }
@@ -630,6 +647,7 @@ export class GuestShow {
   }
 
   async #attempt(work: () => Promise<void>): Promise<void> {
+    this.#attempts += 1;
     this.busy.value = true;
     this.error.value = null;
     try {
@@ -637,7 +655,8 @@ export class GuestShow {
     } catch (error) {
       this.error.value = sentence(error);
     } finally {
-      this.busy.value = false;
+      this.#attempts -= 1;
+      this.busy.value = this.#attempts > 0;
     }
   }
 }

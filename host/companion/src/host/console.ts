@@ -61,6 +61,7 @@ export class Console {
     return talkback && talkback.by === this.link.value?.credentials.user_id ? talkback.user_id : null;
   });
   readonly code: string;
+  readonly #talkEnds = signal(false);
   #notice = 0;
   readonly #answered = new Map<string, string>();
 
@@ -152,7 +153,10 @@ export class Console {
 
   /** Off air, to this guest alone; to everybody again with null. */
   async talkTo(user_id: string | null): Promise<void> {
+    // Nothing that was on its way to keep the talk up comes after its end.
+    this.#talkEnds.value = user_id === null;
     await this.ask("talkback.set", user_id ? { user_id } : {});
+    this.#talkEnds.value = false;
   }
 
   /** Asks the box, and shows its sentence if it says no. The result is null then. */
@@ -164,6 +168,19 @@ export class Console {
     } catch (error) {
       this.say(sentence(error), true);
       return null;
+    }
+  }
+
+  /** Whether this invitation lets nobody in any more. */
+  async revoke(invite: string): Promise<boolean> {
+    try {
+      await this.link.peek()?.call("invite.revoke", { invite });
+      return true;
+    } catch (error) {
+      // It has ended already.
+      if (error instanceof RpcError && error.reason === "invalid_params") return true;
+      this.say(sentence(error), true);
+      return false;
     }
   }
 
@@ -281,7 +298,7 @@ export class Console {
   #keepTalking(): (() => void) | undefined {
     const link = this.link.value;
     const user_id = this.#talksTo.value;
-    if (!link || !user_id) return undefined;
+    if (!link || !user_id || this.#talkEnds.value) return undefined;
     // What the box refuses now it has ended already, and the snapshot says so.
     const again = setInterval(() => link.call("talkback.set", { user_id }).catch(() => undefined), STILL_TALKING_MS);
     return () => clearInterval(again);

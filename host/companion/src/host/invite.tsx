@@ -35,7 +35,7 @@ export function Invite({ show }: { show: Console }) {
   // The old one ends first: a link that somebody abuses must not outlive the button that ends it.
   const replace = async () => {
     const old = link.peek();
-    if (old && (await show.ask("invite.revoke", { invite: old.invite })) === null) return;
+    if (old && !(await show.revoke(old.invite))) return;
     link.value = null;
     await create();
   };

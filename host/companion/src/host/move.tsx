@@ -1,7 +1,7 @@
 // A guest is moved to another seat: by buttons, for which no steady hand is needed, or by dragging the seat's number.
 
 import { useSignalEffect, useSignal } from "@preact/signals";
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { t } from "../i18n";
 import type { RoomSnapshot } from "../protocol";
 
@@ -63,8 +63,15 @@ export function Drag({ name, seat, onDrag, onDrop }: DragProps) {
       if (e.key === "Escape") end();
     };
     addEventListener("keydown", escape);
-    return () => removeEventListener("keydown", escape);
+    // The list was ordered anew under the finger: the number has moved, and hears of it no more.
+    addEventListener("lostpointercapture", end);
+    return () => {
+      removeEventListener("keydown", escape);
+      removeEventListener("lostpointercapture", end);
+    };
   });
+  // The guest went while their number was held.
+  useEffect(() => () => void (busy.peek() && onDrag(null)), []);
   return (
     <span
       class="seat-number"
@@ -78,6 +85,7 @@ export function Drag({ name, seat, onDrag, onDrop }: DragProps) {
       onPointerMove={(e) => {
         const from = start.current;
         if (!from) return;
+        if (e.buttons === 0) return end();
         from.drags ||= Math.hypot(e.clientX - from.x, e.clientY - from.y) > SLOP;
         if (!from.drags) return;
         busy.value = true;

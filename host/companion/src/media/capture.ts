@@ -18,6 +18,8 @@ export class Capture {
   onLost: (kind: "camera" | "microphone") => void = () => undefined;
   /** Grows with each stop, so that a permission granted after it opens nothing. */
   #turn = 0;
+  /** Devices are opened one after the other: two at a time would leave a track that nothing here knows of, with its light. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor() {
     // Not every browser defines it: it is missing where the page is not a secure context.
@@ -28,8 +30,18 @@ export class Capture {
   }
 
   /** Opens what is asked and not open yet. Fails with a sentence. */
-  async open(want: { camera: boolean }): Promise<void> {
+  open(want: { camera: boolean }): Promise<void> {
+    return this.#inTurn((turn) => this.#open(want, turn));
+  }
+
+  #inTurn(work: (turn: number) => Promise<void>): Promise<void> {
     const turn = this.#turn;
+    const done = this.#last.then(() => (turn === this.#turn ? work(turn) : undefined));
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+
+  async #open(want: { camera: boolean }, turn: number): Promise<void> {
     // What was chosen may be unplugged by now.
     if (this.chosen.peek().camera || this.chosen.peek().microphone) await this.#list();
     const needAudio = !live(this.audio.peek());
@@ -64,7 +76,11 @@ export class Capture {
   }
 
   /** Opens that one instead; if it cannot be had, the one of before. */
-  async choose(kind: "camera" | "microphone", deviceId: string): Promise<void> {
+  choose(kind: "camera" | "microphone", deviceId: string): Promise<void> {
+    return this.#inTurn((turn) => this.#choose(kind, deviceId, turn));
+  }
+
+  async #choose(kind: "camera" | "microphone", deviceId: string, turn: number): Promise<void> {
     const before = this.chosen.peek();
     const enabled = this.audio.peek()?.enabled ?? true;
     this.chosen.value = { ...before, [kind]: deviceId };
@@ -74,12 +90,12 @@ export class Capture {
       this.audio.peek()?.stop();
       this.audio.value = null;
     }
-    const open = () => this.open({ camera: kind === "camera" });
+    const open = () => this.#open({ camera: kind === "camera" }, turn);
     try {
       await open();
     } catch (error) {
       this.chosen.value = before;
-      await open().catch(() => undefined);
+      if (turn === this.#turn) await open().catch(() => undefined);
       throw error;
     } finally {
       this.enableAudio(enabled);

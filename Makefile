@@ -26,7 +26,7 @@ help:
 	@echo 'make vm-drivers              a V4L2 encoder, a card'"'"'s mixer and a screen'
 	@echo 'make bench     what the box costs and how fast it is on this machine'
 	@echo 'make image BOARD=qemu-x86    a flashable image of a board of board/profiles; make bundle BOARD=… also its signed update'
-	@echo 'make image-test              starts, updates and power cuts of the virtual PC'"'"'s image (ten minutes)'
+	@echo 'make image-test              starts, updates and power cuts of the virtual PC'"'"'s image (a quarter of an hour)'
 	@echo 'make vm-torture              the long forms: 20 pulled cables, clocks that drift for half an hour, 50 power cuts (hours)'
 	@echo 'make deps      only installs what all these need'
 

@@ -25,7 +25,7 @@ use crate::studio::Shared;
 /// After this the machine stood still: grid points are left out instead of being made up for.
 const STOOD_STILL: gst::ClockTime = gst::ClockTime::from_seconds(1);
 
-fn canvas((width, height, fps): (u32, u32, u32)) -> Result<Canvas, StudioError> {
+fn canvas(width: u32, height: u32, fps: u32) -> Result<Canvas, StudioError> {
     let caps = raw_video_caps(width, height, fps)?
         .to_caps()
         .map_err(|e| StudioError::pipeline("mix", e))?;
@@ -98,8 +98,8 @@ impl PictureMix {
             host: shared.slots.add(Source::Host),
             encoder,
             returns,
-            large: canvas((p.width, p.height, p.fps))?,
-            small: canvas((r.width, r.height, shared.config.returns_fps()))?,
+            large: canvas(p.width, p.height, p.fps)?,
+            small: canvas(r.width, r.height, shared.config.returns_fps())?,
             to_small: Scaler::new(
                 (p.width as usize, p.height as usize),
                 None,

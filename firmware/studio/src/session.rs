@@ -136,9 +136,6 @@ impl Sessions {
 
     /// What a guest has muted holds for private views, too; and of whom no picture comes, sound alone is enough.
     pub fn set_own_mutes(&self, session: &str, sound: bool, picture: bool) {
-        if let Ok(peer) = self.peer(session) {
-            peer.vitals.set_dark(picture);
-        }
         let source = Source::Session(session.to_owned());
         if let Some(slot) = self.registry.shared.slots.get(&source) {
             slot.silent.store(sound, Relaxed);

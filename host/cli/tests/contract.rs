@@ -56,7 +56,6 @@ with_both_brokers! {
     the_box_says_good_bye_when_it_stops
 }
 
-/// A box with one console and one guest, both connected.
 impl Pair {
     /// The guest has a request open, and the host listens.
     async fn ask_to_join(&mut self) {

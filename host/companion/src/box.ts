@@ -252,17 +252,17 @@ export class BoxLink {
         if (!this.reachable.peek()) this.meters.value = new Map();
         return;
       case "room":
-        if (this.#revisions.snapshot(revOf(value) ?? 0)) this.room.value = value as unknown as RoomSnapshot;
+        if (this.#revisions.snapshot(name, revOf(value) ?? 0)) this.room.value = value as unknown as RoomSnapshot;
         this.#scheduleResync();
         return;
       case "pending":
         this.#saw(value);
-        if (!this.#revisions.other(name, revOf(value) ?? 0)) return;
+        if (!this.#revisions.snapshot(name, revOf(value) ?? 0)) return;
         this.pending.value = { ...(value as unknown as Pending), at: performance.now() };
         return;
       case "outputs":
         this.#saw(value);
-        if (!this.#revisions.other(name, revOf(value) ?? 0)) return;
+        if (!this.#revisions.snapshot(name, revOf(value) ?? 0)) return;
         this.outputs.value = value as unknown as Outputs;
         return;
       case "health":

@@ -5,33 +5,32 @@
 export const SETTLE_MS = 700;
 
 export class Revisions {
-  #snapshot = -1;
+  /** Of each retained topic, the newest that was shown. */
+  readonly #shown = new Map<string, number>();
   #ahead = -1;
   #aheadSince = 0;
   #asked = -1;
-  /** Of the other retained topics. */
-  readonly #others = new Map<string, number>();
-
   /** A new connection delivers every retained snapshot again, and a restarted box may count anew. */
   reconnected(): void {
-    this.#snapshot = -1;
+    this.#shown.clear();
     this.#ahead = -1;
     this.#asked = -1;
-    this.#others.clear();
   }
 
-  /** Whether this room snapshot is to be shown. */
-  snapshot(rev: number): boolean {
-    if (rev < this.#snapshot) return false;
-    this.#snapshot = rev;
+  /** Whether this snapshot of a retained topic is to be shown: one that was kept may come behind a newer one. */
+  snapshot(topic: string, rev: number): boolean {
+    if (rev < this.#newest(topic)) return false;
+    this.#shown.set(topic, rev);
     return true;
   }
 
-  /** Whether this snapshot of another topic is to be shown: a retained one may come behind a newer one. */
-  other(topic: string, rev: number): boolean {
-    if (rev < (this.#others.get(topic) ?? -1)) return false;
-    this.#others.set(topic, rev);
-    return true;
+  #newest(topic: string): number {
+    return this.#shown.get(topic) ?? -1;
+  }
+
+  /** What others are measured by: the room's changes with everything that happens in it. */
+  get #snapshot(): number {
+    return this.#newest("room");
   }
 
   /** Any other message with a `rev`. */

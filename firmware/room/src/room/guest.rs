@@ -24,16 +24,6 @@ pub(super) struct Mutes {
     pub video: bool,
 }
 
-impl Mutes {
-    /// What is silent or dark by either will.
-    pub fn or(self, other: Self) -> Self {
-        Self {
-            audio: self.audio || other.audio,
-            video: self.video || other.video,
-        }
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Media {
     pub session: Token,
@@ -97,6 +87,15 @@ impl Guest {
             media: None,
             closed_request: None,
             closed_invitation: None,
+        }
+    }
+
+    /// By the guest's own will or by the host's.
+    pub fn muted(&self) -> Mutes {
+        let by_host = self.stay().map(|stay| stay.by_host).unwrap_or_default();
+        Mutes {
+            audio: self.own.audio || by_host.audio,
+            video: self.own.video || by_host.video,
         }
     }
 

@@ -217,7 +217,7 @@ impl Act<'_> {
             return;
         };
         let by_host = guest.stay().map(|stay| stay.by_host).unwrap_or_default();
-        let muted = guest.own.or(by_host);
+        let muted = guest.muted();
         self.tell_guest(
             user,
             Notification::MediaState {

@@ -92,8 +92,8 @@ impl Room {
             name: guest.name.clone(),
             state: stay.phase.seat_state(),
             camera: stay.camera,
-            audio_muted: guest.own.or(stay.by_host).audio,
-            video_muted: guest.own.or(stay.by_host).video,
+            audio_muted: guest.muted().audio,
+            video_muted: guest.muted().video,
             muted_by_host: stay.by_host.audio,
             hidden_by_host: stay.by_host.video,
             gain_db: stay.gain,
@@ -153,8 +153,8 @@ impl Room {
                 state: stay.phase.seat_state(),
                 session: guest.media.as_ref().map(|media| &media.session),
                 camera: stay.camera,
-                audio_muted: guest.own.or(stay.by_host).audio,
-                video_muted: guest.own.or(stay.by_host).video,
+                audio_muted: guest.muted().audio,
+                video_muted: guest.muted().video,
                 gain_db: stay.gain,
             })
     }

@@ -89,7 +89,13 @@ impl Peer {
             let _ = slot.listens_to.set(Source::Session(of.clone()));
         }
         Ok(Arc::new(Peer {
-            vitals: Arc::new(Vitals::new(id.clone(), kind.clone(), shared.clone(), calls)),
+            vitals: Arc::new(Vitals::new(
+                id.clone(),
+                kind.clone(),
+                shared.clone(),
+                slot.clone(),
+                calls,
+            )),
             id,
             kind,
             rates: Mutex::default(),

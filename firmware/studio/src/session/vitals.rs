@@ -1,12 +1,13 @@
 //! Whether a session lives: fed by decoded media, not by what ICE says. A closed or frozen page changes neither ICE's
 //! nor DTLS's state for minutes.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::api::{Event, SessionKind};
+use crate::slot::Slot;
 use crate::studio::Shared;
 
 use super::watch::Call;
@@ -34,6 +35,7 @@ pub(super) struct Vitals {
     session: String,
     kind: SessionKind,
     shared: Shared,
+    slot: Arc<Slot>,
     calls: Sender<Call>,
     started: Instant,
     /// Milliseconds since `started`; 0: never.
@@ -44,9 +46,8 @@ pub(super) struct Vitals {
     failed: OnceLock<String>,
     answered_ms: AtomicU64,
     connected: AtomicBool,
-    /// The guest's answer has no picture to send, or their camera is off.
+    /// The guest's answer has no picture to send.
     voice_only: AtomicBool,
-    dark: AtomicBool,
     pub pictures: AtomicU64,
     picture_ms: AtomicU64,
     video_packet_ms: AtomicU64,
@@ -77,11 +78,18 @@ pub(super) struct Before {
 }
 
 impl Vitals {
-    pub fn new(session: String, kind: SessionKind, shared: Shared, calls: Sender<Call>) -> Vitals {
+    pub fn new(
+        session: String,
+        kind: SessionKind,
+        shared: Shared,
+        slot: Arc<Slot>,
+        calls: Sender<Call>,
+    ) -> Vitals {
         Vitals {
             session,
             kind,
             shared,
+            slot,
             calls,
             started: Instant::now(),
             media_ms: AtomicU64::new(0),
@@ -92,7 +100,6 @@ impl Vitals {
             answered_ms: AtomicU64::new(0),
             connected: AtomicBool::new(false),
             voice_only: AtomicBool::new(false),
-            dark: AtomicBool::new(false),
             pictures: AtomicU64::new(0),
             picture_ms: AtomicU64::new(0),
             video_packet_ms: AtomicU64::new(0),
@@ -165,12 +172,7 @@ impl Vitals {
         self.kind == (SessionKind::Guest { camera: true })
             && self.pictures.load(Relaxed) == 0
             && !self.voice_only.load(Relaxed)
-            && !self.dark.load(Relaxed)
-    }
-
-    /// Whether the guest has turned the camera off.
-    pub fn set_dark(&self, dark: bool) {
-        self.dark.store(dark, Relaxed);
+            && !self.slot.dark.load(Relaxed)
     }
 
     fn live(&self) {

@@ -173,8 +173,10 @@ export class Console {
 
   /** Whether this invitation lets nobody in any more. */
   async revoke(invite: string): Promise<boolean> {
+    const link = this.link.peek();
+    if (!link) return false;
     try {
-      await this.link.peek()?.call("invite.revoke", { invite });
+      await link.call("invite.revoke", { invite });
       return true;
     } catch (error) {
       // It has ended already.

@@ -40,8 +40,9 @@ const MAX_PPM: f64 = 1000.0;
 const SMOOTH: f64 = 0.01;
 
 /// A level that stayed this far above the target …
-const EXCESS_MS: usize = 40;
-/// … for so many blocks (2 s) is a leftover of a burst. The controller would take minutes: it is skipped.
+const EXCESS_MS: usize = 20;
+/// … for so many blocks (2 s) is a leftover of a burst. The controller would take long (from 40 ms a minute and a half, with a
+/// clock 600 ppm off), and lips would be late by it: it is skipped.
 const EXCESS_BLOCKS: u32 = 200;
 
 /// Each weight twice, for left and right: multiplied with interleaved samples without a shuffle.

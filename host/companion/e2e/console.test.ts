@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
-import { ask, Box, browse, DESKTOP, find, framesDecoded, lights, lose, pair, PHONE, row, says, shot, until, visitor } from "./run";
+import { look } from "./look";
+import { ask, Box, browse, DESKTOP, find, framesDecoded, lights, lose, pair, PHONE, row, says, until, visitor } from "./run";
 
 let box: Box;
 let browser: Browser;
@@ -77,13 +78,13 @@ test("a decline can be taken back, and carries the host's words when it is not",
   assert.equal(await pressAndUndo(request.getByRole("button", { name: "Decline" })), "Undo", "the keyboard goes on at Undo");
   await request.getByRole("button", { name: "Give a reason" }).click();
   await request.getByRole("combobox", { name: "Your words to Ana" }).fill("Tomorrow at eight, please.");
-  await shot(first, "host-words-desktop");
+  await look(first, "host-words");
   await says(guest, "Waiting for the host");
   await request.getByRole("button", { name: "Decline with these words" }).click();
-  await shot(first, "host-undo-desktop");
+  await look(first, "host-undo");
   await says(guest, "Declined");
   await guest.getByText("Tomorrow at eight, please.").waitFor();
-  await shot(guest, "guest-declined-words-phone");
+  await look(guest, "guest-declined-words");
   await request.waitFor({ state: "detached" });
 });
 
@@ -135,7 +136,7 @@ test("a lost phone is unpaired from another console, once that is confirmed", as
   await paired.getByText("connected", { exact: true }).waitFor();
   const question = first.getByRole("dialog", { name: "Unpair Lost phone?" });
   await paired.getByRole("button", { name: "Unpair" }).click();
-  await shot(first, "host-unpair-desktop");
+  await look(first, "host-unpair");
   await question.getByRole("button", { name: "Keep it" }).click();
   await question.waitFor({ state: "hidden" });
   await paired.getByText("connected", { exact: true }).waitFor();
@@ -183,7 +184,7 @@ test("a request is seen in the header wherever the page is scrolled to, and lead
   await chip.waitFor();
   assert.ok(await chip.evaluate((e) => e.getBoundingClientRect().bottom <= innerHeight && e.getBoundingClientRect().top >= 0), "it is in sight");
   await second.getByText("Esteban asks to join, with camera").waitFor({ state: "attached" });
-  await shot(second, "host-asking-phone");
+  await look(second, "host-asking");
   const moved = (await top()) - before;
   assert.ok(Math.abs(moved) < 2, `what was in sight was pushed away by ${moved} px`);
   await chip.click();
@@ -234,7 +235,7 @@ test("a picture that stopped or never comes says so, and what may be in the way"
   await blocked.getByRole("button", { name: "Watch" }).click();
   await blocked.getByText("The programme is on its way …").waitFor();
   await blocked.getByText(/may block UDP/).waitFor();
-  await shot(blocked, "watch-blocked-phone");
+  await look(blocked, "watch-blocked");
 });
 
 test("consoles stay in step, and the second to answer is told who was first", async () => {
@@ -266,7 +267,7 @@ test("a seat shows level, speaking and connection, and has gain, mute and pictur
   await guest.getByText("The host has turned your picture off.").waitFor();
   assert.equal((await lights(guest)).camera, true);
   await row(second, "Dora").getByText("picture off by you").waitFor();
-  await shot(guest, "guest-hidden-phone");
+  await look(guest, "guest-hidden");
   await seat.getByRole("button", { name: "Picture on" }).click();
   await guest.getByText("The host has turned your picture off.").waitFor({ state: "detached" });
   await leave(guest, "Dora");
@@ -296,7 +297,7 @@ test("a guest is moved by dragging, not onto a locked seat, and by Escape not at
   assert.equal(await handle.innerText(), seat);
   await drag("7", async () => {
     await first.locator(".drag-seats .over").waitFor();
-    await shot(first, "host-drag-desktop");
+    await look(first, "host-drag");
   });
   for (const console_ of [first, second]) await row(console_, "Eva").getByTitle("Seat 7").waitFor();
   await first.getByRole("button", { name: "Unlock seat 3" }).click();
@@ -334,7 +335,7 @@ test("a destination shows how it does, and the health line is quiet with its fig
   const output = row(first, "Nowhere");
   await output.getByText("Trying again").waitFor();
   await output.getByText("kbit/s").waitFor();
-  await shot(first, "host-destination-desktop");
+  await look(first, "host-destination");
   await row(second, "Nowhere").getByRole("button", { name: "Stop Nowhere" }).click();
   await output.waitFor({ state: "detached" });
 
@@ -345,7 +346,7 @@ test("a destination shows how it does, and the health line is quiet with its fig
     await health.getByText(figure, { exact: true }).waitFor();
   }
   await health.getByText("Watching", { exact: true }).scrollIntoViewIfNeeded();
-  await shot(first, "host-health-desktop");
+  await look(first, "host-health");
 });
 
 test("an alarm says what is wrong and what to do", async () => {
@@ -356,7 +357,7 @@ test("an alarm says what is wrong and what to do", async () => {
     const alarm = console_.getByRole("region", { name: "Alarms" }).getByRole("listitem");
     await alarm.waitFor();
     assert.match(await alarm.innerText(), /camera.*: \w+/s);
-    await shot(console_, "host-alarm-phone");
+    await look(console_, "host-alarm");
     const health = console_.getByRole("region", { name: "Health of the box" });
     await health.getByText("Figures").click();
     await health.getByText("Host's camera", { exact: true }).waitFor();

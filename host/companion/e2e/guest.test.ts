@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
-import { ask, Box, browse, deaden, DESKTOP, find, lights, livePeers, lose, pair, PHONE, row, says, shot, STRICT, until, visitor } from "./run";
+import { look } from "./look";
+import { ask, Box, browse, deaden, DESKTOP, find, lights, livePeers, lose, pair, PHONE, row, says, STRICT, until, visitor } from "./run";
 
 /** What a phone on a mobile network shall not have to load more of, compressed. */
 const FIRST_LOAD = 200_000;
@@ -88,7 +89,7 @@ test("camera and microphone are checked and chosen before anybody is asked", asy
     await choice.selectOption({ label: other });
     await until(`${other} is used`, open_, (labels) => labels.includes(other) && labels.length === 2);
   }
-  await shot(guest, "guest-choice-phone");
+  await look(guest, "guest-choice");
   await guest.getByRole("button", { name: "Stop the check" }).click();
   await until("the lights are off", () => lights(guest), (on) => !on.camera && !on.microphone);
   assert.equal(await row(console_, "").count(), 0);
@@ -170,7 +171,7 @@ test("headphones are advised when the microphone hears the loudspeaker, and not 
   await says(noisy, "You are on air");
   const advice = /Put on headphones/;
   await noisy.getByText(advice).waitFor();
-  await shot(noisy, "guest-headphones-phone");
+  await look(noisy, "guest-headphones");
   assert.equal(await other.getByText(advice).count(), 0, "Bob's own microphone hears nothing of it");
   await leave(noisy, "Ned");
   await leave(other, "Bob");

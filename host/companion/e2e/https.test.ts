@@ -8,7 +8,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
-import { bytesSent, Box, browse, pair, PHONE, row, says, shot, until, visitor } from "./run";
+import { look } from "./look";
+import { bytesSent, Box, browse, pair, PHONE, row, says, until, visitor } from "./run";
 
 let box: Box;
 /** The box by its name in the network. */
@@ -47,7 +48,7 @@ test("a phone that does not trust the box is told how to, in its language, and g
   const page = await context.newPage();
   await page.goto(`${plain}/ca#pair=${box.ready.pairing_code}`);
   await page.getByRole("status").getByText("本设备尚未信任这台主机。").waitFor();
-  await shot(page, "ca-zh");
+  await look(page, "ca-zh");
   await page.getByRole("link", { name: "English" }).click();
   await page.getByRole("heading", { name: "Trust this box" }).waitFor();
   await page.getByRole("status").getByText("This device does not trust the box yet.").waitFor();
@@ -55,7 +56,7 @@ test("a phone that does not trust the box is told how to, in its language, and g
   const download = page.waitForEvent("download");
   await page.getByRole("link", { name: "Download the certificate" }).first().click();
   assert.equal((await download).suggestedFilename(), "dais-ca.crt");
-  await shot(page, "ca-en");
+  await look(page, "ca-en");
   await context.close();
 });
 

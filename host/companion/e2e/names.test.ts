@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import mqtt from "mqtt";
 import type { Browser, Locator, Page } from "playwright-core";
-import { Box, browse, cut, DESKTOP, lights, PHONE, row, shot, until, visitor } from "./run";
+import { look } from "./look";
+import { Box, browse, cut, DESKTOP, lights, PHONE, row, until, visitor } from "./run";
 
 type Role = Parameters<Page["getByRole"]>[0];
 
@@ -108,7 +109,7 @@ test("a request that nobody answers ends with a sentence", async () => {
   const request = { jsonrpc: "2.0", id: "short", method: "mic.request", params: { timeout_s: 1 } };
   await client.publishAsync(`dais/v1/${who.box}/guest/${who.user_id}/up`, JSON.stringify(request), { qos: 1 });
   await stands("No answer in time", ASK, false);
-  await shot(guest, "guest-no-answer-phone");
+  await look(guest, "guest-no-answer");
   await client.endAsync();
 });
 
@@ -122,9 +123,9 @@ test("a guest whose connection breaks reads it, and after too long that it is lo
     for (const pc of (window as unknown as { peers: RTCPeerConnection[] }).peers) pc.close();
   });
   await stands("Reconnecting", ON_AIR, true);
-  await shot(guest, "guest-reconnecting-phone");
+  await look(guest, "guest-reconnecting");
   await row(console_, "Ana").waitFor({ state: "detached" });
   await guest.context().setOffline(false);
   await stands("Connection lost", ASK, false);
-  await shot(guest, "guest-lost-phone");
+  await look(guest, "guest-lost");
 });

@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
-import { ask, Box, browse, DESKTOP, framesDecoded, lights, pair, PHONE, renderer, row, says, shot, until, visitor } from "./run";
+import { look } from "./look";
+import { ask, Box, browse, DESKTOP, framesDecoded, lights, pair, PHONE, renderer, row, says, until, visitor } from "./run";
 
 let box: Box;
 let desktop: Browser;
@@ -87,5 +88,5 @@ test("a phone that was locked for too long reads that it is lost, with its camer
   await says(guest, "Connection lost");
   await until("the lights are off", () => lights(guest), (on) => !on.camera && !on.microphone);
   await guest.getByRole("button", { name: "Ask to join", exact: true }).waitFor();
-  await shot(guest, "guest-was-locked-phone");
+  await look(guest, "guest-was-locked");
 });

@@ -2,7 +2,7 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
-import { copyFile, mkdtemp, mkdir, rm } from "node:fs/promises";
+import { copyFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -312,14 +312,6 @@ export async function until<T>(what: string, look: () => Promise<T>, good: (seen
     if (Date.now() > end) throw new Error(`Waited in vain until ${what}; last seen: ${String(seen)}.`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-}
-
-/** Keeps a picture of the page if SHOTS names a folder. */
-export async function shot(page: Page, name: string): Promise<void> {
-  const folder = process.env.SHOTS;
-  if (!folder) return;
-  await mkdir(folder, { recursive: true });
-  await page.screenshot({ path: path.join(folder, `${name}.png`) });
 }
 
 export async function pair(page: Page, box: Box): Promise<void> {

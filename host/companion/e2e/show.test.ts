@@ -4,7 +4,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { ask, Box, browse, bytesSent, DESKTOP, framesDecoded, lights, livePeers, pair, PHONE, row, says, shot, until, visitor } from "./run";
+import { look } from "./look";
+import { ask, Box, browse, bytesSent, DESKTOP, framesDecoded, lights, livePeers, pair, PHONE, row, says, until, visitor } from "./run";
 
 let box: Box;
 let browser: Browser;
@@ -44,7 +45,7 @@ after(async () => {
 test("a wrong pairing code is refused with a sentence", async () => {
   const other = await page();
   await other.goto(box.ready.http);
-  await shot(other, "host-pair-phone");
+  await look(other, "host-pair");
   await other.getByRole("textbox", { name: "Pairing code" }).fill("wrong");
   await other.getByRole("button", { name: "Pair", exact: true }).click();
   assert.notEqual(await other.getByRole("alert").innerText(), "");
@@ -65,26 +66,26 @@ test("the console plays the programme", async () => {
 test("a guest asks, is accepted, sees the programme, mutes, turns the camera off, and leaves", async () => {
   const guest = await page();
   await guest.goto(box.ready.invite_url);
-  await shot(guest, "guest-start-phone");
+  await look(guest, "guest-start");
   await guest.getByRole("button", { name: "Check camera and microphone" }).click();
   await guest.getByRole("meter", { name: "Microphone level" }).waitFor();
-  await shot(guest, "guest-check-phone");
+  await look(guest, "guest-check");
   await guest.getByRole("textbox", { name: "Your name" }).fill("Ana");
   await guest.getByRole("button", { name: "Ask to join", exact: true }).click();
   await says(guest, "Waiting for the host");
   const request = row(console_, "Ana");
   await request.getByRole("button", { name: "Decline" }).waitFor();
   await guest.getByRole("timer").getByText(/^\d+ s left$/).waitFor();
-  await shot(guest, "guest-waiting-phone");
-  await shot(console_, "host-request-desktop");
+  await look(guest, "guest-waiting");
+  await look(console_, "host-request");
   await request.getByRole("button", { name: "Accept" }).click();
   await says(guest, "You are on air");
 
   const first = await until("the guest decodes the programme", () => framesDecoded(guest), (n) => n > 0);
   await until("the programme goes on", () => framesDecoded(guest), (n) => n > first + 5);
   await until("the guest's picture is sent", () => bytesSent(guest, "video"), (n) => n > 0);
-  await shot(guest, "guest-on-air-phone");
-  await shot(console_, "host-on-air-desktop");
+  await look(guest, "guest-on-air");
+  await look(console_, "host-on-air");
 
   await guest.getByRole("button", { name: "Mute microphone" }).click();
   await row(console_, "Ana").getByText("muted by guest").waitFor();
@@ -116,7 +117,7 @@ test("the host disconnects a guest, who is told and whose camera is released", a
   const guest = await onAir("Ben");
   await row(console_, "Ben").getByRole("button", { name: "Disconnect" }).click();
   await says(guest, "The host ended the connection");
-  await shot(guest, "guest-ended-phone");
+  await look(guest, "guest-ended");
   await gone("Ben");
   assert.equal(await livePeers(guest), 0);
   await guest.getByRole("button", { name: "Ask to join", exact: true }).waitFor();
@@ -127,7 +128,7 @@ test("a declined guest is told so, and sends nothing any more", async () => {
   await ask(guest, box, "Cleo");
   await row(console_, "Cleo").getByRole("button", { name: "Decline" }).click();
   await says(guest, "Declined");
-  await shot(guest, "guest-declined-phone");
+  await look(guest, "guest-declined");
   await gone("Cleo");
   assert.equal(await livePeers(guest), 0);
 });
@@ -184,7 +185,7 @@ test("layouts, recording and the door follow the console", async () => {
   await console_.getByText("Recordings on the box").click();
   const recording = console_.getByRole("group", { name: "programme-0001.mkv" });
   await recording.getByRole("button", { name: "Delete" }).waitFor();
-  await shot(console_, "host-recordings-desktop");
+  await look(console_, "host-recordings");
   const file = join(box.ready.data, "recordings/programme-0001.mkv");
   const [download] = await Promise.all([console_.waitForEvent("download"), recording.getByRole("button", { name: "Download" }).click()]);
   assert.deepEqual(await readFile(await download.path()), await readFile(file));
@@ -199,7 +200,7 @@ test("layouts, recording and the door follow the console", async () => {
   await late.getByRole("textbox", { name: "Your name" }).fill("Hanna");
   await late.getByRole("button", { name: "Ask to join", exact: true }).click();
   assert.match(await late.getByRole("alert").innerText(), /\w/);
-  await shot(late, "guest-refused-phone");
+  await look(late, "guest-refused");
   await console_.getByRole("button", { name: "Open requests" }).click();
   await console_.getByRole("button", { name: "Close requests" }).waitFor();
 });
@@ -207,7 +208,7 @@ test("layouts, recording and the door follow the console", async () => {
 test("an invitation link made on the console lets a guest in", async () => {
   await console_.getByRole("button", { name: "Invite", exact: true }).click();
   const link = await console_.getByRole("textbox", { name: "Invitation link" }).inputValue();
-  await shot(console_, "host-invite-desktop");
+  await look(console_, "host-invite");
   await console_.getByText("For an audience that only watches").click();
   const audience = await console_.getByRole("textbox", { name: "Audience link" }).inputValue();
   assert.equal(audience, link.replace("/join", "/watch"));
@@ -257,7 +258,7 @@ test("a viewer whom the host invites goes on air, and watches again afterwards",
   await person.getByRole("button", { name: "Ask on air" }).click();
   await viewer.getByRole("button", { name: "Go on air", exact: true }).click();
   await viewer.getByText("You are on air in 3").waitFor();
-  await shot(viewer, "watch-count-in-phone");
+  await look(viewer, "watch-count-in");
   await says(viewer, "You are on air");
   await until("the viewer's picture is sent", () => bytesSent(viewer, "video"), (n) => n > 0);
   await row(console_, "Mia").getByRole("button", { name: "Disconnect" }).click();
@@ -281,14 +282,14 @@ test("the audience watches, asks to join on the same page, and watches on when t
   await viewer.getByRole("textbox", { name: "Your name" }).fill("Jo");
   await viewer.getByRole("button", { name: "Watch" }).click();
   await until("the audience decodes the programme", () => framesDecoded(viewer), (n) => n > 5);
-  await shot(viewer, "watch-phone");
+  await look(viewer, "watch");
   await viewer.reload();
   await until("the programme plays after a reload", () => framesDecoded(viewer), (n) => n > 5);
   await viewer.getByRole("button", { name: "Ask to join", exact: true }).click();
   await says(viewer, "Waiting for the host");
   await row(console_, "Jo").waitFor();
   await until("the programme plays while waiting", () => framesDecoded(viewer), (n) => n > 0);
-  await shot(viewer, "watch-waiting-phone");
+  await look(viewer, "watch-waiting");
   await viewer.getByRole("button", { name: "Cancel request" }).click();
   await gone("Jo");
   await viewer.getByRole("button", { name: "Ask to join", exact: true }).waitFor();
@@ -352,7 +353,7 @@ test("two guests in one browser are two guests", async () => {
   await first.getByText("On air with you: Lea", { exact: true }).waitFor();
   await second.getByText("On air with you: Kai", { exact: true }).waitFor();
   await console_.setViewportSize(PHONE);
-  await shot(console_, "host-on-air-phone");
+  await look(console_, "host-on-air");
   await console_.setViewportSize(DESKTOP);
   await second.getByRole("button", { name: "Leave" }).click();
   await first.getByRole("button", { name: "Leave" }).click();

@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { Desk } from "./desk";
-import { ask, Box, browse, cut, DESKTOP, framesDecoded, lights, livePeers, pair, PHONE, row, says, shot, until, visitor } from "./run";
+import { look } from "./look";
+import { ask, Box, browse, cut, DESKTOP, framesDecoded, lights, livePeers, pair, PHONE, row, says, until, visitor } from "./run";
 
 interface Room {
   guests: { user_id: string; name: string; state: string; seat: number }[];
@@ -161,7 +162,7 @@ test("pages are loaded anew in each state", async () => {
   await agree("the pages were loaded anew", { Wim: "on_air", Ida: "idle" });
   await plays(console_);
   await plays(wim);
-  await shot(wim, "guest-after-reload-phone");
+  await look(wim, "guest-after-reload");
 });
 
 test("an invitation ends with the connection of whoever was invited, and with their page", async () => {

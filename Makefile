@@ -14,13 +14,13 @@ cargo_flags := $(if $(CI),--locked)
 CHROMIUM ?= $(shell ls -d /usr/bin/chromium /usr/bin/google-chrome "$$HOME"/.cache/ms-playwright/chromium-*/chrome-linux*/chrome 2>/dev/null | head -n 1)
 export CHROMIUM
 
-.PHONY: help run test bench vm-test vm-capture vm-drivers vm-faults vm-torture deps deps-run deps-test companion build test-companion test-kernels test-rust test-browser browser
+.PHONY: help run test bench vm-test vm-capture vm-drivers vm-faults vm-torture deps deps-run deps-test companion build drivers test-companion test-kernels test-rust test-browser browser
 .PHONY: image bundle image-test image-torture deps-image
 
 help:
 	@echo 'make run       a whole box on this PC with test sources: installs what is missing, builds, runs (options for it: ARGS="--http-port 8080")'
 	@echo 'make test      installs what is missing, then every test: companion, Rust, browser, and real capture in a virtual machine'
-	@echo 'make vm-test   only the last of these, in a virtual machine; each part alone:'
+	@echo 'make vm-test   only the last of these, in a virtual machine, two at a time; each part alone:'
 	@echo 'make vm-capture              a V4L2 camera and an ALSA microphone'
 	@echo 'make vm-faults               they fail, three times in each way'
 	@echo 'make vm-drivers              a V4L2 encoder, a card'"'"'s mixer and a screen'
@@ -39,22 +39,26 @@ bench: deps-run $(companion)/dist
 	cargo build $(cargo_flags) --release -p daisd
 	cargo bench $(cargo_flags) -p gstdais -p dais --benches
 
-vm-test: vm-capture vm-faults vm-drivers
+vm-test: deps-test build drivers
+	time board/vm/all $(binaries)
 
 vm-capture: deps-test build
 	time board/vm/test $(binaries)
 
-vm-drivers: deps-test build
-	cargo test $(cargo_flags) --workspace --test drivers --no-run
+vm-drivers: deps-test build drivers
 	time board/vm/drivers $(binaries)
+
+# What board/vm/drivers takes into the machine.
+drivers:
+	cargo test $(cargo_flags) --workspace --test drivers --no-run
 
 vm-faults: deps-test build
 	time board/vm/faults $(binaries)
 
-# Hours of it, emulated, on a machine that does nothing else.
+# Hours of it, emulated.
 vm-torture: deps-test build image-torture
-	time board/vm/faults $(binaries) 20 300 1800 2000 3
-	time board/vm/faults $(binaries) 20 -300 1800 2000 3
+	time board/vm/faults $(binaries) 20 300 1800
+	time board/vm/faults $(binaries) 20 -300 1800
 
 # Images of boards, board/README.md. BOARD is a file of board/profiles.
 BOARD ?= qemu-x86

@@ -62,7 +62,8 @@ await 60 "the picture is there" more "the camera is open" 0
 await 240 "the encoders were tried" more "has a passport" 3
 file=$(call record.start '{}' | jq -r .file)
 start=$(now)
-sleep 3
+# What the start held up waits in the sound's queue, and goes by a millisecond a second: after that the beeps say where they belong.
+sleep 32
 
 n=0
 while [ $((n += 1)) -le "$times" ]; do

@@ -17,7 +17,7 @@ use dais_studio::StudioConfig;
 use dais_studio::api::{Event, Source};
 use dais_studio::config::Setting;
 use dais_studio::probe::try_encoder;
-use faulty::{Standstill, on_top};
+use faulty::on_top;
 use gst::prelude::*;
 
 const ENCODER: &str = "v4l2fwhtenc";
@@ -151,20 +151,8 @@ async fn a_driver_that_hangs_is_left_within_a_second_and_the_outputs_go_on() {
         let found = found.unwrap();
         (found.element.clone(), found.left.clone())
     };
-    let passports = config.passports.clone().unwrap();
-    let mut starts = 0;
-    let (mut show, kept) = loop {
-        let show = Show::start(config.clone()).await;
-        let kept = std::fs::read_to_string(&passports).unwrap();
-        starts += 1;
-        // An emulated machine that had no time while it tried the encoder says nothing of what is looked at here.
-        if starts == 3 || !kept.contains("too slow") {
-            break (show, kept);
-        }
-        println!("tried anew: {kept}");
-        show.studio.shutdown().await;
-        std::fs::remove_file(&passports).unwrap();
-    };
+    let mut show = Show::start(config.clone()).await;
+    let kept = std::fs::read_to_string(config.passports.unwrap()).unwrap();
     assert_eq!(
         programme(&show),
         (mem2mem::ELEMENT.into(), vec![]),
@@ -195,7 +183,6 @@ async fn a_driver_that_hangs_is_left_within_a_second_and_the_outputs_go_on() {
     let device = mem2mem::device();
     assert!(held(&device) > 0, "{device}");
 
-    let standstill = Standstill::watch();
     std::fs::write(STALL, "1").unwrap();
     let advice = show
         .until("the encoder is left", |e| match e {
@@ -210,7 +197,6 @@ async fn a_driver_that_hangs_is_left_within_a_second_and_the_outputs_go_on() {
     assert_eq!(programme(&show), software);
     let before = count();
     until("the programme goes on", || count() > before + 20).await;
-    let stood = standstill.seconds();
     // Who stops it hangs in the driver, and nobody waits for them.
     assert!(held(&device) > 0, "{device}");
     std::fs::write(STALL, "0").unwrap();
@@ -224,9 +210,9 @@ async fn a_driver_that_hangs_is_left_within_a_second_and_the_outputs_go_on() {
         (step > 0.11).then_some((step, pair[1].1))
     });
     let gaps: Vec<(f64, bool)> = gaps.collect();
-    println!("gaps {gaps:?}, the machine stood still for {stood:.3} s");
+    println!("gaps {gaps:?}");
     assert!(gaps.len() == 1, "{gaps:?}");
-    assert!(gaps[0].0 < 1.0 + stood && gaps[0].1, "{gaps:?}");
+    assert!(gaps[0].0 < 1.0 && gaps[0].1, "{gaps:?}");
     // Two kinds of headers are in it: that both play is seen where ffmpeg is.
     if let Ok(keep) = std::env::var("DAIS_RECORDING") {
         std::fs::copy(&path, keep).unwrap();

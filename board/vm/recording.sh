@@ -76,13 +76,14 @@ off_beat() {
 # nth N: that one of the lines by size
 nth() { sort -g | sed -n "$1p"; }
 
-# beeps FILE MAX_MS: between the ten from the 21st on and the last ten no further shift. Of each ten the third by size: a moment without
-# time delays some beeps, and says nothing of the clocks.
+# beeps FILE MAX_MS: between the first 32, of the time before any fault, and the last 20 no further shift. Of each the third by earliness: a
+# moment without time makes beeps late, for half a minute, and says nothing of the clocks.
 beeps() {
-  local before last
-  before=$(off_beat "$1" | sed -n 21,30p | nth 3) last=$(off_beat "$1" | tail -n 10 | nth 3)
-  echo "  $(off_beat "$1" | wc -l) beeps, ten at $before ms, the last ten at $last ms; all at $(off_beat "$1" | paste -sd' ')"
-  awk -v before="$before" -v last="$last" -v limit="$2" 'BEGIN { d = last - before; exit !(before != "" && d <= limit && -d <= limit) }'
+  local all first last
+  all=$(off_beat "$1")
+  first=$(head -n 32 <<<"$all" | nth 3) last=$(tail -n 20 <<<"$all" | nth 3)
+  echo "  $(wc -l <<<"$all") beeps, the first at $first ms, the last at $last ms; all at $(paste -sd' ' <<<"$all")"
+  awk -v first="$first" -v last="$last" -v limit="$2" 'BEGIN { d = last - first; exit !(first != "" && d <= limit && -d <= limit) }'
 }
 
 # heard_at_end FILE SECONDS: a beep in the last so many seconds

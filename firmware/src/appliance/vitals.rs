@@ -136,6 +136,8 @@ impl Vitals {
         dropped("encoder", studio.encoder_dropped);
         dropped("host_frames", studio.host_skipped);
         dropped("sound", studio.blocks_missed);
+        dropped("host_sound", studio.host_sound_torn);
+        dropped("guests_sound", studio.guests_sound_torn);
         dropped("microphone_xruns", studio.microphone_xruns);
         dropped("monitor_xruns", studio.monitor_xruns);
         dropped("screen", studio.screen_dropped);

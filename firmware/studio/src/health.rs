@@ -43,6 +43,10 @@ pub struct StudioHealth {
     pub blocks: u64,
     pub blocks_late: u64,
     pub blocks_missed: u64,
+    /// How often the host's sound was heard to break off or to jump: it came too late, or too much of it waited.
+    pub host_sound_torn: u64,
+    /// The same of all guests on air.
+    pub guests_sound_torn: u64,
     /// How often the microphone's card ran over before it was read.
     pub microphone_xruns: u64,
     pub microphone_reopened: u64,
@@ -91,6 +95,8 @@ pub(crate) struct Counters {
     pub blocks: AtomicU64,
     pub blocks_late: AtomicU64,
     pub blocks_missed: AtomicU64,
+    pub host_sound_torn: AtomicU64,
+    pub guests_sound_torn: AtomicU64,
     pub microphone_xruns: AtomicU64,
     pub microphone_reopened: AtomicU64,
     pub camera_reopened: AtomicU64,

@@ -198,9 +198,11 @@ impl AudioSlot {
         lock(&self.queue).reset();
     }
 
-    /// The next 10 ms; silence where nothing came.
-    pub(crate) fn pull(&self, block: &mut gstdais::Block) {
-        lock(&self.queue).pull(block);
+    /// The next 10 ms; silence where nothing came. Gives what is counted by now.
+    pub(crate) fn pull(&self, block: &mut gstdais::Block) -> DriftStats {
+        let mut queue = lock(&self.queue);
+        queue.pull(block);
+        queue.stats()
     }
 
     pub fn stats(&self) -> DriftStats {

@@ -93,6 +93,8 @@ struct Channel {
     slot: Arc<Slot>,
     input: Option<usize>,
     block: Box<Block>,
+    /// How often it broke off, and how many frames were left out.
+    torn: (u64, u64),
 }
 
 pub(crate) struct SoundMix {
@@ -160,7 +162,16 @@ impl SoundMix {
         let mut blocks: [Option<&Block>; MAX_INPUTS] = [None; MAX_INPUTS];
         for channel in &mut self.channels {
             // Also from those that are not heard: their queues must be at their target when they take a seat.
-            channel.slot.audio.pull(&mut channel.block);
+            let stats = channel.slot.audio.pull(&mut channel.block);
+            let torn = (stats.underruns, stats.dropped_frames);
+            if std::mem::replace(&mut channel.torn, torn) != torn && channel.input.is_some() {
+                let counters = &self.shared.counters;
+                let counter = match channel.slot.source {
+                    Source::Host => &counters.host_sound_torn,
+                    Source::Session(_) => &counters.guests_sound_torn,
+                };
+                add(counter, 1);
+            }
         }
         for channel in &self.channels {
             if let Some(input) = channel.input {
@@ -283,6 +294,7 @@ impl SoundMix {
                     slot,
                     input,
                     block: Box::new([0.0; BLOCK_SAMPLES]),
+                    torn: (0, 0),
                 },
             });
         }

@@ -218,6 +218,8 @@ impl Studio {
             blocks: get(&counters.blocks),
             blocks_late: get(&counters.blocks_late),
             blocks_missed: get(&counters.blocks_missed),
+            host_sound_torn: get(&counters.host_sound_torn),
+            guests_sound_torn: get(&counters.guests_sound_torn),
             microphone_xruns: get(&counters.microphone_xruns),
             microphone_reopened: get(&counters.microphone_reopened),
             camera_reopened: get(&counters.camera_reopened),

@@ -236,6 +236,8 @@ async fn a_frozen_guest_is_dimmed_and_the_programme_keeps_its_beat() {
     assert_unbroken(&packets(&path, "v"), 15.0);
     assert_eq!(after.ticks_missed, before.ticks_missed);
     assert_eq!(after.encoder_dropped, 0);
+    assert!(after.guests_sound_torn > before.guests_sound_torn);
+    assert_eq!(after.host_sound_torn, 0);
     let watched = watch(&path);
     let (first, last) = (&watched.pictures[2].1, &watched.pictures.last().unwrap().1);
     assert_colour(colour(first, quarter(1)), GREEN);

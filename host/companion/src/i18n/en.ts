@@ -304,7 +304,7 @@ export const en = {
   encoderLeft: (now: string, left: string) => `${now}, after ${left} failed`,
   dropsBy: "Dropped since the start",
   nothingDropped: "nothing",
-  place: { mix: "mix", encoder: "encoder", host_frames: "host's camera", sound: "sound", screen: "host's screen", microphone_xruns: "microphone", monitor_xruns: "monitor output", requests: "requests", mqtt: "messages", outputs: "destinations" } as Record<string, string>,
+  place: { mix: "mix", encoder: "encoder", host_frames: "host's camera", sound: "sound", host_sound: "host's sound", guests_sound: "guests' sound", screen: "host's screen", microphone_xruns: "microphone", monitor_xruns: "monitor output", requests: "requests", mqtt: "messages", outputs: "destinations" } as Record<string, string>,
   latency: "Latency, usual / worst",
   stage: { capture_to_mix: "camera to mix", mix_to_encoded: "mix to encoder", capture_to_encoded: "camera to encoded" } as Record<string, string>,
   ms: (usual: string, worst: string) => `${usual} / ${worst} ms`,

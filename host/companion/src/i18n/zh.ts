@@ -313,7 +313,7 @@ export const zh: Messages = {
   encoderLeft: (now, left) => `${now}（${left} 已失效）`,
   dropsBy: "启动以来丢弃",
   nothingDropped: "无",
-  place: { mix: "混合", encoder: "编码器", host_frames: "主持人摄像头", sound: "声音", screen: "主持人屏幕", microphone_xruns: "麦克风", monitor_xruns: "监听输出", requests: "请求", mqtt: "消息", outputs: "推流目标" },
+  place: { mix: "混合", encoder: "编码器", host_frames: "主持人摄像头", sound: "声音", host_sound: "主持人声音", guests_sound: "嘉宾声音", screen: "主持人屏幕", microphone_xruns: "麦克风", monitor_xruns: "监听输出", requests: "请求", mqtt: "消息", outputs: "推流目标" },
   latency: "延迟（通常 / 最差）",
   stage: { capture_to_mix: "摄像头到混合", mix_to_encoded: "混合到编码", capture_to_encoded: "摄像头到编码" },
   ms: (usual, worst) => `${usual} / ${worst} 毫秒`,

@@ -67,23 +67,26 @@ slates() {
     END { printf "  %d slates, of%s frames; %d frames neither slate nor bars\n", n, lengths, other; exit n < least || away }'
 }
 
-# off_beat FILE: how many ms after its whole second each beep comes, counted from the first one. The last is cut by the recording's end.
+# off_beat FILE: of each beep how many seconds after the first one it comes, and how many ms after a whole one of them. The last is cut by
+# the recording's end.
 off_beat() {
   ffmpeg -v info -i "$1" -map a:0 -af "silencedetect=noise=-32dB:d=0.3" -f null - 2>&1 |
     sed -n 's/.*silence_end: \([0-9.]*\).*/\1/p' | sed '$d' |
-    awk 'NR == 1 { first = $1 } { off = $1 - first; printf "%.1f\n", 1000 * (off - int(off + 0.5)) }'
+    awk 'NR == 1 { first = $1 } { at = $1 - first; second = int(at + 0.5); printf "%d %.1f\n", second, 1000 * (at - second) }'
 }
-# nth N: that one of the lines by size
-nth() { sort -g | sed -n "$1p"; }
+# third_earliest: of lines of off_beat
+third_earliest() { sort -g -k 2 | awk 'NR == 3 { print $2 }'; }
 
-# beeps FILE MAX_MS: between the first 32, of the time before any fault, and the last 20 no further shift. Of each the third by earliness: a
-# moment without time makes beeps late, for half a minute, and says nothing of the clocks.
+# beeps FILE MAX_MS: a beep a second, and between the first 32, of the time before any fault, and the last 20 no further shift. Of each the
+# third by earliness: a moment without time makes beeps late, for half a minute, and says nothing of the clocks.
 beeps() {
-  local all first last
+  local all count seconds first last
   all=$(off_beat "$1")
-  first=$(head -n 32 <<<"$all" | nth 3) last=$(tail -n 20 <<<"$all" | nth 3)
-  echo "  $(wc -l <<<"$all") beeps, the first at $first ms, the last at $last ms; all at $(paste -sd' ' <<<"$all")"
-  awk -v first="$first" -v last="$last" -v limit="$2" 'BEGIN { d = last - first; exit !(first != "" && d <= limit && -d <= limit) }'
+  count=$(wc -l <<<"$all") seconds=$(tail -n 1 <<<"$all" | cut -d' ' -f1)
+  first=$(head -n 32 <<<"$all" | third_earliest) last=$(tail -n 20 <<<"$all" | third_earliest)
+  echo "  $count beeps in $seconds s, the first at $first ms, the last at $last ms; all at $(cut -d' ' -f2 <<<"$all" | paste -sd' ')"
+  awk -v count="$count" -v seconds="$seconds" -v first="$first" -v last="$last" -v limit="$2" \
+    'BEGIN { d = last - first; exit !(count >= 52 && count >= 0.9 * seconds && d <= limit && -d <= limit) }'
 }
 
 # heard_at_end FILE SECONDS: a beep in the last so many seconds

@@ -164,7 +164,9 @@ impl SoundMix {
             // Also from those that are not heard: their queues must be at their target when they take a seat.
             let stats = channel.slot.audio.pull(&mut channel.block);
             let torn = (stats.underruns, stats.dropped_frames);
-            if std::mem::replace(&mut channel.torn, torn) != torn && channel.input.is_some() {
+            let input = channel.input.map(|n| &self.inputs[n]);
+            let heard = matches!(input, Some(Input::Taken(_)));
+            if std::mem::replace(&mut channel.torn, torn) != torn && heard {
                 let counters = &self.shared.counters;
                 let counter = match channel.slot.source {
                     Source::Host => &counters.host_sound_torn,

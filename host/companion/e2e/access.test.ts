@@ -4,8 +4,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
-import { keep, look, TABLET } from "./look";
-import { ask, Box, browse, DESKTOP, pair, PHONE, row, says, visitor } from "./run";
+import { keep, look } from "./look";
+import { ask, Box, browse, DESKTOP, pair, PHONE, row, says, TABLET, visitor } from "./run";
 
 const LONG = "Chiara Constantinopolous-Meier of Basel";
 

@@ -9,8 +9,6 @@ import path from "node:path";
 import type { Page } from "playwright-core";
 import { DESKTOP, PHONE } from "./run";
 
-export const TABLET = { width: 900, height: 700 };
-
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"];
 

@@ -163,6 +163,7 @@ export async function renderer(browser: Browser): Promise<number> {
 }
 
 export const PHONE = { width: 360, height: 740 };
+export const TABLET = { width: 900, height: 700 };
 export const DESKTOP = { width: 1280, height: 800 };
 
 /** A browser of its own, with nothing stored, and nothing in its pages that is not the box's. */

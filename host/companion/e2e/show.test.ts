@@ -279,6 +279,7 @@ test("a viewer whom the host invites goes on air, and watches again afterwards",
 test("the audience watches, asks to join on the same page, and watches on when the request is cancelled", async () => {
   const viewer = await page();
   await viewer.goto(box.ready.invite_url.replace("/join", "/watch"));
+  await look(viewer, "watch-start");
   await viewer.getByRole("textbox", { name: "Your name" }).fill("Jo");
   await viewer.getByRole("button", { name: "Watch" }).click();
   await until("the audience decodes the programme", () => framesDecoded(viewer), (n) => n > 5);
@@ -352,9 +353,7 @@ test("two guests in one browser are two guests", async () => {
   await says(first, "You are on air");
   await first.getByText("On air with you: Lea", { exact: true }).waitFor();
   await second.getByText("On air with you: Kai", { exact: true }).waitFor();
-  await console_.setViewportSize(PHONE);
-  await look(console_, "host-on-air");
-  await console_.setViewportSize(DESKTOP);
+  await look(console_, "host-two-on-air");
   await second.getByRole("button", { name: "Leave" }).click();
   await first.getByRole("button", { name: "Leave" }).click();
   await gone("Kai");

@@ -10,6 +10,7 @@ export class Revisions {
   #ahead = -1;
   #aheadSince = 0;
   #asked = -1;
+
   /** A new connection delivers every retained snapshot again, and a restarted box may count anew. */
   reconnected(): void {
     this.#shown.clear();

@@ -57,23 +57,19 @@ test("a phone that does not trust the box is told how to, in its language, and g
   await page.getByRole("link", { name: "Download the certificate" }).first().click();
   assert.equal((await download).suggestedFilename(), "dais-ca.crt");
   await look(page, "ca-en");
-  await context.close();
 });
 
 test("a console that scanned the code goes on by itself when the phone trusts the box", async () => {
-  const context = await visitor(friend, PHONE);
-  const page = await context.newPage();
+  const page = await (await visitor(friend, PHONE)).newPage();
   await page.goto(`${plain}/ca#pair=${box.ready.pairing_code}`);
   await page.waitForURL((url) => url.origin === new URL(secure).origin && url.pathname === "/");
   await page.getByRole("textbox", { name: "Pairing code" }).or(page.getByRole("radiogroup", { name: "Layout" })).first().waitFor();
-  await context.close();
 });
 
 test("a guest by https has a camera, and comes on air over wss", async () => {
   const console_ = await (await visitor(friend, { width: 900, height: 800 })).newPage();
   await pair(console_, box);
-  const context = await visitor(friend, PHONE);
-  const guest = await context.newPage();
+  const guest = await (await visitor(friend, PHONE)).newPage();
   const invite = new URL(box.ready.invite_url);
   // By the same name in the open there is no camera at all: that is why there is https.
   await guest.goto(`${plain}/healthz`);
@@ -88,5 +84,4 @@ test("a guest by https has a camera, and comes on air over wss", async () => {
   await says(guest, "You are on air");
   await until("the picture flows", () => bytesSent(guest, "video"), (bytes) => bytes > 0);
   assert.deepEqual([...new Set(sockets)], [`${secure.replace("https", "wss")}/mqtt`]);
-  await context.close();
 });

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { look } from "./look";
 import { ask, Box, browse, DESKTOP, livePeers, pair, PHONE, row, says, until, visitor } from "./run";
 
@@ -12,14 +12,11 @@ let browser: Browser;
 let console_: Page;
 let second: Page;
 let guest: Page;
-const opened: BrowserContext[] = [];
 /** How often the first console said that it speaks. */
 let said = 0;
 
 async function page(viewport = PHONE): Promise<Page> {
-  const context = await visitor(browser, viewport);
-  opened.push(context);
-  return context.newPage();
+  return (await visitor(browser, viewport)).newPage();
 }
 
 const view = (name: string) => console_.getByRole("region", { name: `Private view of ${name}` });

@@ -102,8 +102,7 @@ function assertEven(file: string, kind: "v" | "a"): void {
 }
 
 test("a browser's camera is in its tile half a second after the accept, and gone two frames after the end, whoever ends it", async () => {
-  const context = await visitor(browser, PHONE);
-  const guest = await context.newPage();
+  const guest = await (await visitor(browser, PHONE)).newPage();
   await desk.call("layout.set", { layout: "side-by-side" });
   const seen: (number | null)[] = [];
   await desk.call("record.start");
@@ -137,7 +136,7 @@ test("a browser's camera is in its tile half a second after the accept, and gone
   }
   await desk.call("record.stop");
   await desk.until<{ record: { state: string } }>("outputs", (o) => o.record.state === "stopped");
-  await context.close();
+  await guest.close();
 
   const recordings = path.join(box.ready.data, "recordings");
   const file = path.join(recordings, readdirSync(recordings)[0]!);

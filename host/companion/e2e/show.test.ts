@@ -3,19 +3,16 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { look } from "./look";
 import { ask, Box, browse, bytesSent, DESKTOP, framesDecoded, lights, livePeers, pair, PHONE, row, says, until, visitor } from "./run";
 
 let box: Box;
 let browser: Browser;
 let console_: Page;
-const opened: BrowserContext[] = [];
 
 async function page(viewport = PHONE): Promise<Page> {
-  const context = await visitor(browser, viewport);
-  opened.push(context);
-  return context.newPage();
+  return (await visitor(browser, viewport)).newPage();
 }
 
 async function onAir(name: string, button?: string): Promise<Page> {

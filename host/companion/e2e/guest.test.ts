@@ -45,6 +45,12 @@ test("from the link to the air it takes few taps, and little is loaded", async (
     (window as unknown as { taps: typeof taps }).taps = taps;
     addEventListener("click", (e) => (taps.n += e.isTrusted && e.detail > 0 ? 1 : 0), { capture: true });
   });
+  const topics = new Set<string>();
+  guest.on("websocket", (socket) => {
+    socket.on("framereceived", ({ payload }) => {
+      for (const [, topic] of payload.toString().matchAll(/dais\/v1\/[^/]+\/(room|meters)/g)) topics.add(topic!);
+    });
+  });
   const start = performance.now();
   await guest.goto(box.ready.invite_url);
   await guest.getByRole("textbox", { name: "Your name" }).click();
@@ -66,6 +72,8 @@ test("from the link to the air it takes few taps, and little is loaded", async (
   // Out of a folder the pages come as they are; the box compresses them.
   if (!process.env.DIST) assert.ok(loaded < FIRST_LOAD, `${loaded} bytes`);
   assert.match(await guest.title(), /On air/);
+  // Ten messages a second to each guest and viewer, none of whose pages shows a level, would be for nothing.
+  assert.deepEqual([...topics], ["room"]);
   await leave(guest, "Ana");
   assert.doesNotMatch(await guest.title(), /On air/);
 });

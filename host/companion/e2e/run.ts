@@ -60,14 +60,18 @@ export class Box {
     return new Box(child, data, ready, more);
   }
 
-  /** As a power cut: nobody says good-bye. The box comes back with its data, at the same addresses. */
-  async crash(): Promise<void> {
-    // `dais dev` ends with the box, which is its only child.
+  /** The box itself: the only child of `dais dev`, which ends with it. */
+  signal(signal: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void {
     const pid = this.#process.pid ?? 0;
     const [box] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
     if (!box) throw new Error("The box has no process.");
+    process.kill(box, signal);
+  }
+
+  /** As a power cut: nobody says good-bye. The box comes back with its data, at the same addresses. */
+  async crash(): Promise<void> {
     const ended = new Promise<void>((resolve) => this.#process.once("exit", () => resolve()));
-    process.kill(box, "SIGKILL");
+    this.signal("SIGKILL");
     await ended;
     const port = (url: string) => new URL(url).port;
     const { child, ready } = await Box.#launch([

@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import type { Browser, Page } from "playwright-core";
-import { look } from "./look";
+import type { Browser, Locator, Page } from "playwright-core";
+import { keep, look } from "./look";
 import { ask, Box, browse, bytesSent, DESKTOP, framesDecoded, lights, livePeers, pair, PHONE, row, says, until, visitor } from "./run";
 
 let box: Box;
@@ -82,6 +82,17 @@ test("a guest asks, is accepted, sees the programme, mutes, turns the camera off
   await until("the programme goes on", () => framesDecoded(guest), (n) => n > first + 5);
   await until("the guest's picture is sent", () => bytesSent(guest, "video"), (n) => n > 0);
   await look(guest, "guest-on-air");
+  // The own picture lies on nobody's face or name, and under no button, however the phone is held.
+  const place = (locator: Locator) => locator.boundingBox().then((b) => ({ right: b!.x + b!.width, bottom: b!.y + b!.height, ...b! }));
+  for (const size of [DESKTOP, { width: PHONE.height, height: PHONE.width }, PHONE]) {
+    await guest.setViewportSize(size);
+    await keep(guest, `guest-on-air-${size.width}`);
+    const own = await place(guest.getByLabel("Your own picture"));
+    const programme = await place(guest.locator(".programme"));
+    const bar = await place(guest.locator(".bar"));
+    assert.ok(own.right <= size.width && own.bottom <= bar.y, `in sight: ${JSON.stringify({ own, bar })}`);
+    assert.ok(own.y >= programme.bottom || own.x >= programme.right, `beside the programme: ${JSON.stringify({ own, programme })}`);
+  }
   await look(console_, "host-on-air");
 
   await guest.getByRole("button", { name: "Mute microphone" }).click();

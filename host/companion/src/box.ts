@@ -17,6 +17,8 @@ const KEEPALIVE_S = 20;
 const RECONNECT_MS = 1_000;
 /** After sleep or a change of network a dead socket may look open: it must answer a ping within this. */
 const PROBE_MS = 2_500;
+/** Meters come ten times a second: after so long without, the last ones say nothing of now. */
+const METERS_MS = 1_000;
 
 const GONE = JSON.stringify({ jsonrpc: "2.0", method: "session.gone" });
 
@@ -60,6 +62,7 @@ export class BoxLink {
   /** Pages of this browser tell each other here which of them has a credential now. */
   readonly #pages = new BroadcastChannel("dais.pages");
   #resyncTimer: ReturnType<typeof setTimeout> | undefined;
+  #metersTimer: ReturnType<typeof setTimeout> | undefined;
   #lastPacket = 0;
   #probing = false;
 
@@ -68,8 +71,9 @@ export class BoxLink {
     this.#base = `dais/v1/${credentials.box}/`;
     const own = `${this.#base}${role}/${credentials.user_id}/`;
     this.#up = `${own}up`;
-    const shared = ["online", "room", "meters"];
-    const hosts = ["pending", "outputs", "health", "host/events"];
+    const shared = ["online", "room"];
+    // The meters come ten times a second, to each page that asks for them: guests and viewers show none.
+    const hosts = ["pending", "outputs", "health", "meters", "host/events"];
     this.#topics = [...(role === "host" ? [...shared, ...hosts] : shared).map((x) => this.#base + x), `${own}down`];
 
     this.#pages.addEventListener("message", (e) => {
@@ -163,6 +167,7 @@ export class BoxLink {
     removeEventListener("online", this.probe);
     document.removeEventListener("visibilitychange", this.probe);
     clearTimeout(this.#resyncTimer);
+    clearTimeout(this.#metersTimer);
     this.#pages.close();
     this.#goodbye();
     this.#calls.failAll(new Unanswered(t.notConnected));
@@ -270,6 +275,8 @@ export class BoxLink {
         return;
       case "meters":
         this.meters.value = new Map((value as unknown as Meters).seats.map((m) => [m.seat, m]));
+        clearTimeout(this.#metersTimer);
+        this.#metersTimer = setTimeout(() => (this.meters.value = new Map()), METERS_MS);
         return;
     }
     const notification = this.#calls.receive(value);

@@ -174,15 +174,16 @@ function OnShow({ show }: { show: GuestShow }) {
   const cameraOn = show.capture.video.value !== null && !show.cameraMuted.value;
   return (
     <section class="show" aria-label={t.programme}>
-      <Programme stream={show.media.value?.stream.value ?? null}>
+      <Programme stream={show.media.value?.stream.value ?? null} />
+      <div class="beside">
+        <div class="notes" aria-live="polite">
+          {show.mutedByHost.value && <p class="warn">{t.mutedByHost}</p>}
+          {muted && !show.mutedByHost.value && <p class="warn">{t.youAreMuted}</p>}
+          {show.hiddenByHost.value && <p class="warn">{t.hostTookPicture}</p>}
+          {show.echo.value && <p class="advice">{t.headphones}</p>}
+          {others.length > 0 && <p>{t.alsoOnAir(others.join(", "))}</p>}
+        </div>
         <SelfView track={show.capture.video.value} />
-      </Programme>
-      <div class="notes" aria-live="polite">
-        {show.mutedByHost.value && <p class="warn">{t.mutedByHost}</p>}
-        {muted && !show.mutedByHost.value && <p class="warn">{t.youAreMuted}</p>}
-        {show.hiddenByHost.value && <p class="warn">{t.hostTookPicture}</p>}
-        {show.echo.value && <p class="advice">{t.headphones}</p>}
-        {others.length > 0 && <p>{t.alsoOnAir(others.join(", "))}</p>}
       </div>
       <div class="bar">
         <button type="button" class={muted ? "off" : ""} onClick={() => void show.setMicrophone(muted)}>

@@ -14,7 +14,7 @@ cargo_flags := $(if $(CI),--locked)
 CHROMIUM ?= $(shell ls -d /usr/bin/chromium /usr/bin/google-chrome "$$HOME"/.cache/ms-playwright/chromium-*/chrome-linux*/chrome 2>/dev/null | head -n 1)
 export CHROMIUM
 
-.PHONY: help run test bench vm-test vm-capture vm-drivers vm-faults vm-torture deps deps-run deps-test companion build drivers test-companion test-kernels test-rust test-browser browser
+.PHONY: help run test bench vm-test vm-capture vm-drivers vm-faults vm-torture deps deps-run deps-test companion build build-tests test-companion test-kernels test-rust test-browser browser
 .PHONY: image bundle image-test image-torture deps-image
 
 help:
@@ -39,24 +39,20 @@ bench: deps-run $(companion)/dist
 	cargo build $(cargo_flags) --release -p daisd
 	cargo bench $(cargo_flags) -p gstdais -p dais --benches
 
-vm-test: deps-test build drivers
+vm-test: deps-test build-tests
 	time board/vm/all $(binaries)
 
-vm-capture: deps-test build
+vm-capture: deps-test build-tests
 	time board/vm/test $(binaries)
 
-vm-drivers: deps-test build drivers
+vm-drivers: deps-test build-tests
 	time board/vm/drivers $(binaries)
 
-# What board/vm/drivers takes into the machine.
-drivers:
-	cargo test $(cargo_flags) --workspace --test drivers --no-run
-
-vm-faults: deps-test build
+vm-faults: deps-test build-tests
 	time board/vm/faults $(binaries)
 
 # Hours of it, emulated.
-vm-torture: deps-test build image-torture
+vm-torture: deps-test build-tests image-torture
 	time board/vm/faults $(binaries) 20 300 1800
 	time board/vm/faults $(binaries) 20 -300 1800
 
@@ -68,10 +64,10 @@ image: deps-image $(companion)/dist
 bundle: image
 	board/image/bundle $(BOARD)
 
-image-test: deps-test deps-image build
+image-test: deps-test deps-image build-tests
 	time board/image/test $(binaries)
 
-image-torture: deps-test deps-image build
+image-torture: deps-test deps-image build-tests
 	time board/image/test --cuts 50 $(binaries)
 
 deps: deps-test
@@ -84,6 +80,10 @@ companion: $(companion)/dist
 build: $(companion)/dist
 	time cargo build $(cargo_flags) --workspace --bins
 
+# The box and the tests in one go: tests ask more of some libraries, and with those apart most of the box would be compiled twice.
+build-tests: $(companion)/dist
+	time cargo build $(cargo_flags) --workspace --bins --tests
+
 test-companion: $(companion)/dist
 	cd $(companion) && time npm run check && time npm test
 
@@ -93,14 +93,13 @@ test-kernels: deps-run
 	export CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/kernels"; \
 	time cargo test $(cargo_flags) --manifest-path gst-plugins/kernels/Cargo.toml --lib -- --show-output
 
-# Tests of whole boxes start target/debug/daisd, which cargo builds for no test by itself. What failed is said once more at the
-# end, where one looks.
-test-rust: build browser
+# What failed is said once more at the end, where one looks.
+test-rust: build-tests browser
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
 	time cargo test $(cargo_flags) --workspace --no-fail-fast 2>&1 | tee "$$log" || { \
 		echo 'What failed:'; sed -n '/^failures:$$/,/^test result: /p' "$$log"; exit 1; }
 
-test-browser: build browser
+test-browser: build-tests browser
 	cd $(companion) && time npm run e2e
 
 browser: $(companion)/node_modules | deps-test

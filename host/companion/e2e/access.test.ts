@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { keep, look } from "./look";
-import { ask, Box, browse, DESKTOP, pair, PHONE, row, says, TABLET, visitor } from "./run";
+import { ask, Box, browse, DESKTOP, open, pair, PHONE, row, says, TABLET } from "./run";
 
 const LONG = "Chiara Constantinopolous-Meier of Basel";
 
@@ -13,12 +13,10 @@ let box: Box;
 let browser: Browser;
 let console_: Page;
 
-const open = async (viewport = PHONE) => (await visitor(browser, viewport)).newPage();
-
 before(async () => {
   box = await Box.start();
   browser = await browse();
-  console_ = await open(DESKTOP);
+  console_ = await open(browser, DESKTOP);
 });
 
 after(async () => {
@@ -28,7 +26,7 @@ after(async () => {
 
 test("the console is accessible on a phone, a tablet and a desktop, with everything open", async () => {
   await pair(console_, box);
-  const guest = await open();
+  const guest = await open(browser);
   await ask(guest, box, LONG);
   await look(guest, "long-waiting");
   await look(console_, "long-request");
@@ -43,7 +41,7 @@ test("the console is accessible on a phone, a tablet and a desktop, with everyth
 
 test("declining, its words and what the guest reads then are accessible, with a name of forty letters on a phone", async () => {
   const name = "Wolfeschlegelsteinhausenbergerdorffvoral";
-  const guest = await open();
+  const guest = await open(browser);
   await ask(guest, box, name);
   const request = row(console_, name);
   await request.getByRole("button", { name: "Give a reason" }).click();
@@ -68,7 +66,7 @@ test("declining, its words and what the guest reads then are accessible, with a 
 
 test("whoever asks for less motion gets none", async () => {
   const moving = async (reducedMotion: "reduce" | "no-preference") => {
-    const page = await (await visitor(browser, PHONE, { reducedMotion })).newPage();
+    const page = await open(browser, PHONE, { reducedMotion });
     await page.goto(box.ready.invite_url);
     await page.getByRole("button", { name: "Ask to join", exact: true }).waitFor();
     const found = await page.evaluate(() =>
@@ -85,7 +83,7 @@ test("whoever asks for less motion gets none", async () => {
 });
 
 test("the pages speak Chinese to whoever reads it", async () => {
-  const reader = async (viewport = PHONE) => (await visitor(browser, viewport, { locale: "zh-CN" })).newPage();
+  const reader = (viewport = PHONE) => open(browser, viewport, { locale: "zh-CN" });
   // Names of people and things, units, and what stands for itself.
   const known = /Chiara Constantinopolous-Meier of Basel|Dais|Host|Ana|REC|RTMP|rtmp|localhost|https?|Fake|Default|Audio|Input|device|dB|GB|MB|kbit|fps|VP8|\w+enc|✕/g;
   const speaks = async (page: Page, state: string) => {

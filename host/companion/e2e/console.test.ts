@@ -4,19 +4,15 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, Locator, Page } from "playwright-core";
 import { look } from "./look";
-import { ask, Box, browse, DESKTOP, find, framesDecoded, lights, lose, pair, PHONE, row, says, until, visitor } from "./run";
+import { ask, Box, browse, DESKTOP, find, framesDecoded, lights, lose, open, pair, PHONE, row, says, until } from "./run";
 
 let box: Box;
 let browser: Browser;
 let first: Page;
 let second: Page;
 
-async function page(viewport = PHONE): Promise<Page> {
-  return (await visitor(browser, viewport)).newPage();
-}
-
 async function onAir(name: string): Promise<Page> {
-  const guest = await page();
+  const guest = await open(browser);
   await ask(guest, box, name);
   await row(first, name).getByRole("button", { name: "Accept" }).click();
   await says(guest, "You are on air");
@@ -55,9 +51,9 @@ function pressAndUndo(button: Locator): Promise<string | null> {
 before(async () => {
   box = await Box.start();
   browser = await browse();
-  first = await page(DESKTOP);
+  first = await open(browser, DESKTOP);
   await pair(first, box);
-  second = await page(PHONE);
+  second = await open(browser, PHONE);
   await pairAs(second, "Vera's phone");
 });
 
@@ -67,7 +63,7 @@ after(async () => {
 });
 
 test("a decline can be taken back, and carries the host's words when it is not", async () => {
-  const guest = await page();
+  const guest = await open(browser);
   await ask(guest, box, "Ana");
   const request = row(first, "Ana");
   await request.getByRole("timer").waitFor();
@@ -86,9 +82,9 @@ test("a decline can be taken back, and carries the host's words when it is not",
 });
 
 test("a decline that waits is sent at once when the console is put away", async () => {
-  const hasty = await page();
+  const hasty = await open(browser);
   await pair(hasty, box);
-  const guest = await page();
+  const guest = await open(browser);
   await ask(guest, box, "Bea");
   await row(hasty, "Bea").waitFor();
   const waited = await row(hasty, "Bea").getByRole("button", { name: "Decline" }).evaluate((decline: HTMLElement) => {
@@ -116,9 +112,9 @@ const LEAVING: Record<string, (hasty: Page, decline: Locator) => Promise<void>> 
 
 for (const [how, leave] of Object.entries(LEAVING)) {
   test(`a decline that waits is sent when the console ${how}`, async () => {
-    const hasty = await page();
+    const hasty = await open(browser);
     await pair(hasty, box);
-    const guest = await page();
+    const guest = await open(browser);
     await ask(guest, box, "Bea");
     await leave(hasty, row(hasty, "Bea").getByRole("button", { name: "Decline" }));
     await says(guest, "Declined");
@@ -126,7 +122,7 @@ for (const [how, leave] of Object.entries(LEAVING)) {
 }
 
 test("a lost phone is unpaired from another console, once that is confirmed", async () => {
-  const lost = await page();
+  const lost = await open(browser);
   await pairAs(lost, "Lost phone");
   await first.getByText("Paired consoles").click();
   const paired = first.getByRole("group", { name: "Lost phone" });
@@ -152,7 +148,7 @@ test("a lost phone is unpaired from another console, once that is confirmed", as
 });
 
 test("a box is forgotten once that is confirmed, and then knows the console no more", async () => {
-  const leaving = await page();
+  const leaving = await open(browser);
   await pairAs(leaving, "Borrowed phone");
   const credential = await leaving.evaluate(() => localStorage.getItem("dais.host"));
   await leaving.getByRole("button", { name: "Forget this box" }).click();
@@ -170,7 +166,7 @@ test("a box is forgotten once that is confirmed, and then knows the console no m
 });
 
 test("a request is seen in the header wherever the page is scrolled to, and leads to the requests", async () => {
-  const guest = await page();
+  const guest = await open(browser);
   // Not the page's end: there a word above that goes moves everything, too.
   const seen = second.getByRole("radiogroup", { name: "Layout" });
   await seen.evaluate((e) => e.scrollIntoView({ block: "center" }));
@@ -205,7 +201,7 @@ test("nothing is said of a box that cannot be reached", async () => {
 });
 
 test("a picture that stopped or never comes says so, and what may be in the way", async () => {
-  const console_ = await page(DESKTOP);
+  const console_ = await open(browser, DESKTOP);
   await pair(console_, box);
   const loading = console_.getByText("The programme is on its way …");
   await until("the preview plays", () => framesDecoded(console_), (n) => n > 5);
@@ -217,7 +213,7 @@ test("a picture that stopped or never comes says so, and what may be in the way"
   await console_.evaluate(() => dispatchEvent(new Event("online")));
   await console_.getByText("The picture has stopped").waitFor({ state: "detached" });
 
-  const blocked = await page();
+  const blocked = await open(browser);
   await blocked.addInitScript(() => {
     // A network without UDP: no path is found.
     const Native = window.RTCPeerConnection;
@@ -236,7 +232,7 @@ test("a picture that stopped or never comes says so, and what may be in the way"
 });
 
 test("consoles stay in step, and the second to answer is told who was first", async () => {
-  const guest = await page();
+  const guest = await open(browser);
   await ask(guest, box, "Cem");
   await row(first, "Cem").waitFor();
   await row(second, "Cem").getByRole("button", { name: "Accept" }).click();
@@ -360,7 +356,7 @@ test("a destination shows how it does, and the health line is quiet with its fig
 test("an alarm says what is wrong and what to do", async () => {
   const blind = await Box.start(["--video", "v4l2:/dev/video99"]);
   try {
-    const console_ = await page();
+    const console_ = await open(browser);
     await pair(console_, blind);
     const alarm = console_.getByRole("region", { name: "Alarms" }).getByRole("listitem");
     await alarm.waitFor();

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { look } from "./look";
-import { ask, Box, browse, deaden, DESKTOP, find, lights, livePeers, lose, pair, PHONE, row, says, STRICT, until, visitor } from "./run";
+import { ask, Box, browse, deaden, DESKTOP, find, lights, livePeers, lose, open, pair, row, says, STRICT, until } from "./run";
 
 /** What a phone on a mobile network shall not have to load more of, compressed. */
 const FIRST_LOAD = 200_000;
@@ -14,8 +14,6 @@ const MOST_S = 5;
 let box: Box;
 let browser: Browser;
 let console_: Page;
-
-const open = async () => (await visitor(browser, PHONE)).newPage();
 
 async function accept(name: string): Promise<void> {
   await row(console_, name).getByRole("button", { name: "Accept" }).click();
@@ -29,7 +27,7 @@ async function leave(guest: Page, name: string): Promise<void> {
 before(async () => {
   box = await Box.start();
   browser = await browse();
-  console_ = await (await visitor(browser, DESKTOP)).newPage();
+  console_ = await open(browser, DESKTOP);
   await pair(console_, box);
 });
 
@@ -39,7 +37,7 @@ after(async () => {
 });
 
 test("from the link to the air it takes few taps, and little is loaded", async () => {
-  const guest = await open();
+  const guest = await open(browser);
   await guest.addInitScript(() => {
     const taps = { n: 0 };
     (window as unknown as { taps: typeof taps }).taps = taps;
@@ -79,7 +77,7 @@ test("from the link to the air it takes few taps, and little is loaded", async (
 });
 
 test("camera and microphone are checked and chosen before anybody is asked", async () => {
-  const guest = await open();
+  const guest = await open(browser);
   await guest.goto(box.ready.invite_url);
   assert.deepEqual(await lights(guest), { camera: false, microphone: false });
   await guest.getByRole("button", { name: "Check camera and microphone" }).click();
@@ -104,7 +102,7 @@ test("camera and microphone are checked and chosen before anybody is asked", asy
 });
 
 test("whoever is invited is counted in, and may still say no", async () => {
-  const viewer = await open();
+  const viewer = await open(browser);
   await viewer.goto(box.ready.invite_url.replace("/join", "/watch"));
   await viewer.getByRole("textbox", { name: "Your name" }).fill("Mia");
   await viewer.getByRole("button", { name: "Watch" }).click();
@@ -132,7 +130,7 @@ test("whoever is invited is counted in, and may still say no", async () => {
 });
 
 test("headphones are advised when the microphone hears the loudspeaker, and not before", async () => {
-  const noisy = await open();
+  const noisy = await open(browser);
   // A room: what the page plays comes back through its microphone 120 ms later.
   await noisy.addInitScript(() => {
     const devices = navigator.mediaDevices;
@@ -155,7 +153,7 @@ test("headphones are advised when the microphone hears the loudspeaker, and not 
     };
   });
   await console_.getByRole("button", { name: "Mute host" }).click();
-  const other = await open();
+  const other = await open(browser);
   // Somebody who talks: what repeats itself, as the beep of Chromium's microphone does, is no evidence of an echo.
   await other.addInitScript(() => {
     const devices = navigator.mediaDevices;
@@ -187,7 +185,7 @@ test("headphones are advised when the microphone hears the loudspeaker, and not 
 });
 
 test("whoever leaves without a connection is off at once, and is not on air when it is back", async () => {
-  const guest = await open();
+  const guest = await open(browser);
   await ask(guest, box, "Lou");
   await accept("Lou");
   await says(guest, "You are on air");
@@ -211,7 +209,7 @@ test("whoever leaves without a connection is off at once, and is not on air when
 });
 
 test("a request that was cancelled without a connection is not there when it is back", async () => {
-  const guest = await open();
+  const guest = await open(browser);
   await ask(guest, box, "Max");
   await row(console_, "Max").waitFor();
   await lose(guest);
@@ -225,7 +223,7 @@ test("a request that was cancelled without a connection is not there when it is 
 });
 
 test("a camera that was turned off without a connection is off for the host when it is back", async () => {
-  const guest = await open();
+  const guest = await open(browser);
   await ask(guest, box, "Nia");
   await accept("Nia");
   await says(guest, "You are on air");
@@ -242,7 +240,7 @@ test("a camera that was turned off without a connection is off for the host when
 });
 
 test("a guest whom the host hid has their picture again after a reload and the host's Picture on", async () => {
-  const guest = await open();
+  const guest = await open(browser);
   await ask(guest, box, "Oda");
   await accept("Oda");
   await says(guest, "You are on air");
@@ -258,7 +256,7 @@ test("a guest whom the host hid has their picture again after a reload and the h
 });
 
 test("a microphone that is unplugged is said to, and opened again", async () => {
-  const guest = await open();
+  const guest = await open(browser);
   await ask(guest, box, "Pam");
   await accept("Pam");
   await says(guest, "You are on air");
@@ -279,7 +277,7 @@ test("a microphone that is unplugged is said to, and opened again", async () => 
 });
 
 test("whoever asks while invited answers the invitation", async () => {
-  const viewer = await open();
+  const viewer = await open(browser);
   await viewer.goto(box.ready.invite_url.replace("/join", "/watch"));
   await viewer.getByRole("textbox", { name: "Your name" }).fill("Quin");
   await viewer.getByRole("button", { name: "Watch" }).click();
@@ -294,7 +292,7 @@ test("whoever asks while invited answers the invitation", async () => {
 });
 
 test("a connection that is dead and looks open is made anew by what is pressed, and Leave does not wait for it", async () => {
-  const guest = await open();
+  const guest = await open(browser);
   await ask(guest, box, "Ray");
   await accept("Ray");
   await says(guest, "You are on air");

@@ -9,7 +9,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { look } from "./look";
-import { bytesSent, Box, browse, pair, PHONE, row, says, until, visitor } from "./run";
+import { Box, browse, bytesSent, open, pair, PHONE, row, says, until, visitor } from "./run";
 
 let box: Box;
 /** The box by its name in the network. */
@@ -60,16 +60,16 @@ test("a phone that does not trust the box is told how to, in its language, and g
 });
 
 test("a console that scanned the code goes on by itself when the phone trusts the box", async () => {
-  const page = await (await visitor(friend, PHONE)).newPage();
+  const page = await open(friend);
   await page.goto(`${plain}/ca#pair=${box.ready.pairing_code}`);
   await page.waitForURL((url) => url.origin === new URL(secure).origin && url.pathname === "/");
   await page.getByRole("textbox", { name: "Pairing code" }).or(page.getByRole("radiogroup", { name: "Layout" })).first().waitFor();
 });
 
 test("a guest by https has a camera, and comes on air over wss", async () => {
-  const console_ = await (await visitor(friend, { width: 900, height: 800 })).newPage();
+  const console_ = await open(friend, { width: 900, height: 800 });
   await pair(console_, box);
-  const guest = await (await visitor(friend, PHONE)).newPage();
+  const guest = await open(friend);
   const invite = new URL(box.ready.invite_url);
   // By the same name in the open there is no camera at all: that is why there is https.
   await guest.goto(`${plain}/healthz`);

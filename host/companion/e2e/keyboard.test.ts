@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
-import { Box, browse, DESKTOP, PHONE, row, says, until, visitor } from "./run";
+import { Box, browse, DESKTOP, open, row, says, until } from "./run";
 
 /** More stops than any page has. */
 const STOPS = 120;
@@ -40,8 +40,8 @@ async function press(page: Page, name: string | RegExp, within?: string): Promis
 before(async () => {
   box = await Box.start();
   browser = await browse();
-  console_ = await (await visitor(browser, DESKTOP)).newPage();
-  guest = await (await visitor(browser, PHONE)).newPage();
+  console_ = await open(browser, DESKTOP);
+  guest = await open(browser);
 });
 
 after(async () => {

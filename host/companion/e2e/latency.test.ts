@@ -1,5 +1,5 @@
-// From glass to glass: how long what a camera sees, and what the host does, takes until the console's preview shows it. The
-// synthetic guest paints the time into its picture (see gst-plugins/src/mark.rs); the console's page reads it off its video.
+// From glass to glass: how long what a camera sees, and what the host does, takes until the pages show it. The
+// synthetic guest paints the time into its picture (see gst-plugins/src/mark.rs); a page reads it off its video.
 // The times are printed, not asserted: the machine of a test may be busy.
 
 import assert from "node:assert/strict";
@@ -8,7 +8,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { Desk } from "./desk";
-import { Box, browse, DESKTOP, pair, PATIENCE_MS, visitor } from "./run";
+import { Box, browse, DESKTOP, framesDecoded, open, pair, PATIENCE_MS, until } from "./run";
 
 const FRAMES = 120;
 /** A busy machine shows fewer in the time that there is. */
@@ -21,14 +21,14 @@ const PERIOD = 104 * 4096 * 10_000;
 let box: Box;
 let browser: Browser;
 let desk: Desk;
-let page: Page;
+let console_: Page;
 let guest: ChildProcess;
 
 /** `CLOCK_MONOTONIC`, which GStreamer's clock is, in ms. */
 const monotonic = () => Number(process.hrtime.bigint() / 1000n) / 1000;
 
 /** What to add to the page's `performance.now()` for the same, and by how much it may be wrong. */
-async function pageClock(): Promise<{ offset: number; doubt: number }> {
+async function pageClock(page: Page): Promise<{ offset: number; doubt: number }> {
   let best = { offset: 0, doubt: Infinity };
   for (let i = 0; i < 50; i += 1) {
     const sent = monotonic();
@@ -46,8 +46,8 @@ interface Seen {
   shown: number;
 }
 
-/** Reads the mark in the right half of so many frames of the preview. */
-function readMarks(frames: number): Promise<Seen[]> {
+/** Reads the mark in the right half of so many frames of the page's programme. */
+function readMarks(page: Page, frames: number): Promise<Seen[]> {
   return page.evaluate(
     async ([wanted, patience]) => {
       const [COLUMNS, ROWS] = [16, 6];
@@ -119,7 +119,7 @@ function readMarks(frames: number): Promise<Seen[]> {
 
 /** The `performance.now()` at which the host's tile, on the left, is a dark card, or is not any more. */
 function hostTurns(dark: boolean): Promise<number | null> {
-  return page.evaluate(
+  return console_.evaluate(
     async ([wanted, patience]) => {
       const video = document.querySelector<HTMLVideoElement>(".programme > video")!;
       const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true })!;
@@ -149,12 +149,12 @@ before(async () => {
   box = await Box.start();
   browser = await browse();
   desk = await Desk.connect(box);
-  page = await (await visitor(browser, DESKTOP)).newPage();
-  await pair(page, box);
+  console_ = await open(browser, DESKTOP);
+  await pair(console_, box);
   await desk.call("layout.set", { layout: "side-by-side" });
   const binary = path.resolve(process.env.DAIS_BIN ?? "../../target/debug/dais");
   guest = spawn(binary, ["guest", "--join", box.ready.invite_url, "--video", "test:mark=7"], { stdio: ["ignore", "ignore", "inherit"] });
-  await page.getByRole("button", { name: "Accept", exact: true }).click();
+  await console_.getByRole("button", { name: "Accept", exact: true }).click();
   await desk.seated(1);
 });
 
@@ -165,22 +165,33 @@ after(async () => {
   await box?.stop();
 });
 
-test("a guest's picture in the console's preview says when it was taken", async () => {
-  const { offset, doubt } = await pageClock();
-  const marks = await readMarks(FRAMES);
+async function fromTheCamera(page: Page, where: string): Promise<void> {
+  const { offset, doubt } = await pageClock(page);
+  const marks = await readMarks(page, FRAMES);
   assert.ok(marks.length >= FEWEST_FRAMES, `${marks.length} marks were read`);
   assert.ok(marks.every((m) => m.source === 7));
   const delays = marks.map(({ ticks, shown }) => {
     const now = Math.round((shown + offset) / TICK_MS) % PERIOD;
     return ((now - ticks + PERIOD) % PERIOD) * TICK_MS;
   });
-  told(`a guest's camera to the console's preview (clocks within ${doubt.toFixed(1)} ms)`, delays);
+  told(`a guest's camera to ${where} (clocks within ${doubt.toFixed(1)} ms)`, delays);
   // A clock that is not the same one would be off by hours.
   assert.ok(delays.every((ms) => ms > 0 && ms < PATIENCE_MS));
+}
+
+test("a guest's picture in the console's preview says when it was taken", () => fromTheCamera(console_, "the console's preview"));
+
+test("a guest's picture on the audience's page says when it was taken", async () => {
+  const viewer = await open(browser, DESKTOP);
+  await viewer.goto(box.ready.invite_url.replace("/join", "/watch"));
+  await viewer.getByRole("textbox", { name: "Your name" }).fill("Jo");
+  await viewer.getByRole("button", { name: "Watch" }).click();
+  await until("the audience decodes the programme", () => framesDecoded(viewer), (n) => n > 5);
+  await fromTheCamera(viewer, "the audience's page");
 });
 
 test("what the host does is seen in the console's preview", async () => {
-  const { offset, doubt } = await pageClock();
+  const { offset, doubt } = await pageClock(console_);
   const delays: number[] = [];
   for (let i = 0; i < FLASHES; i += 1) {
     for (const dark of [true, false]) {

@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import mqtt from "mqtt";
 import type { Browser, Locator, Page } from "playwright-core";
 import { look } from "./look";
-import { Box, browse, cut, DESKTOP, lights, PHONE, row, until, visitor } from "./run";
+import { Box, browse, cut, DESKTOP, lights, open, row, until } from "./run";
 
 type Role = Parameters<Page["getByRole"]>[0];
 
@@ -41,8 +41,8 @@ async function asks(): Promise<void> {
 before(async () => {
   box = await Box.start();
   browser = await browse();
-  console_ = await (await visitor(browser, DESKTOP)).newPage();
-  guest = await (await visitor(browser, PHONE)).newPage();
+  console_ = await open(browser, DESKTOP);
+  guest = await open(browser);
 });
 
 after(async () => {

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { look } from "./look";
-import { ask, Box, browse, DESKTOP, livePeers, pair, PHONE, row, says, until, visitor } from "./run";
+import { ask, Box, browse, DESKTOP, livePeers, open, pair, row, says, until } from "./run";
 
 let box: Box;
 let browser: Browser;
@@ -14,10 +14,6 @@ let second: Page;
 let guest: Page;
 /** How often the first console said that it speaks. */
 let said = 0;
-
-async function page(viewport = PHONE): Promise<Page> {
-  return (await visitor(browser, viewport)).newPage();
-}
 
 const view = (name: string) => console_.getByRole("region", { name: `Private view of ${name}` });
 
@@ -33,20 +29,20 @@ async function moves(name: string): Promise<void> {
 before(async () => {
   box = await Box.start();
   browser = await browse();
-  console_ = await page();
+  console_ = await open(browser);
   console_.on("websocket", (socket) => {
     socket.on("framesent", ({ payload }) => {
       if (payload.toString().includes("talkback.set")) said += 1;
     });
   });
   await pair(console_, box);
-  second = await page(DESKTOP);
+  second = await open(browser, DESKTOP);
   await second.goto(box.ready.http);
   await second.getByRole("textbox", { name: "Pairing code" }).fill(box.ready.pairing_code);
   await second.getByRole("textbox", { name: "Your name" }).fill("Vera's desk");
   await second.getByRole("button", { name: "Pair", exact: true }).click();
   await second.getByRole("radiogroup", { name: "Layout" }).waitFor();
-  guest = await page();
+  guest = await open(browser);
   await ask(guest, box, "Ana");
   await row(console_, "Ana").waitFor();
 });

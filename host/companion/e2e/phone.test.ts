@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { look } from "./look";
-import { ask, Box, browse, DESKTOP, framesDecoded, lights, pair, PHONE, renderer, row, says, until, visitor } from "./run";
+import { ask, Box, browse, DESKTOP, framesDecoded, lights, open, pair, renderer, row, says, until } from "./run";
 
 let box: Box;
 let desktop: Browser;
@@ -36,9 +36,9 @@ before(async () => {
   box = await Box.start();
   desktop = await browse();
   phone = await browse();
-  console_ = await (await visitor(desktop, DESKTOP)).newPage();
+  console_ = await open(desktop, DESKTOP);
   await pair(console_, box);
-  guest = await (await visitor(phone, PHONE)).newPage();
+  guest = await open(phone);
   await guest.addInitScript(() => {
     const held = { now: 0 };
     (window as unknown as { held: typeof held }).held = held;

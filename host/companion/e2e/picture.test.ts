@@ -8,7 +8,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { Desk } from "./desk";
-import { ask, Box, browse, DESKTOP, framesDecoded, pair, PATIENCE_MS, PHONE, row, says, STRICT, until, visitor } from "./run";
+import { ask, Box, browse, DESKTOP, framesDecoded, open, pair, PATIENCE_MS, row, says, STRICT, until } from "./run";
 
 const ROUNDS = 20;
 const FPS = 30;
@@ -29,7 +29,7 @@ before(async () => {
   box = await Box.start();
   browser = await browse(film);
   desk = await Desk.connect(box);
-  console_ = await (await visitor(browser, DESKTOP)).newPage();
+  console_ = await open(browser, DESKTOP);
   await pair(console_, box);
   await until("the preview plays", () => framesDecoded(console_), (n) => n > 0);
 });
@@ -102,7 +102,7 @@ function assertEven(file: string, kind: "v" | "a"): void {
 }
 
 test("a browser's camera is in its tile half a second after the accept, and gone two frames after the end, whoever ends it", async () => {
-  const guest = await (await visitor(browser, PHONE)).newPage();
+  const guest = await open(browser);
   await desk.call("layout.set", { layout: "side-by-side" });
   const seen: (number | null)[] = [];
   await desk.call("record.start");

@@ -247,6 +247,11 @@ export async function visitor(
   return context;
 }
 
+/** The first page of a visitor. */
+export async function open(browser: Browser, viewport = PHONE, options: BrowserContextOptions = {}): Promise<Page> {
+  return (await visitor(browser, viewport, options)).newPage();
+}
+
 /** The pages of a folder in place of those that are in the box: while working on them, `daisd` need not be built anew. */
 async function serve(context: BrowserContext, folder: string): Promise<void> {
   const pages: Record<string, string> = { "/": "index.html", "/join": "join.html", "/watch": "watch.html" };

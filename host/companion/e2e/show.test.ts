@@ -5,18 +5,14 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser, Locator, Page } from "playwright-core";
 import { keep, look } from "./look";
-import { ask, Box, browse, bytesSent, DESKTOP, framesDecoded, lights, livePeers, pair, PHONE, row, says, until, visitor } from "./run";
+import { ask, Box, browse, bytesSent, DESKTOP, framesDecoded, lights, livePeers, open, pair, PHONE, row, says, until } from "./run";
 
 let box: Box;
 let browser: Browser;
 let console_: Page;
 
-async function page(viewport = PHONE): Promise<Page> {
-  return (await visitor(browser, viewport)).newPage();
-}
-
 async function onAir(name: string, button?: string): Promise<Page> {
-  const guest = await page();
+  const guest = await open(browser);
   await ask(guest, box, name, button);
   await row(console_, name).getByRole("button", { name: "Accept" }).click();
   await says(guest, "You are on air");
@@ -30,7 +26,7 @@ async function gone(name: string): Promise<void> {
 before(async () => {
   box = await Box.start();
   browser = await browse();
-  console_ = await page(DESKTOP);
+  console_ = await open(browser, DESKTOP);
   await pair(console_, box);
 });
 
@@ -40,7 +36,7 @@ after(async () => {
 });
 
 test("a wrong pairing code is refused with a sentence", async () => {
-  const other = await page();
+  const other = await open(browser);
   await other.goto(box.ready.http);
   await look(other, "host-pair");
   await other.getByRole("textbox", { name: "Pairing code" }).fill("wrong");
@@ -49,7 +45,7 @@ test("a wrong pairing code is refused with a sentence", async () => {
 });
 
 test("the pairing code can come with the address, and does not stay in it", async () => {
-  const other = await page();
+  const other = await open(browser);
   await other.goto(`${box.ready.http}#pair=${box.ready.pairing_code}`);
   assert.equal(await other.getByRole("textbox", { name: "Pairing code" }).inputValue(), box.ready.pairing_code);
   assert.equal(new URL(other.url()).hash, "");
@@ -61,7 +57,7 @@ test("the console plays the programme", async () => {
 });
 
 test("a guest asks, is accepted, sees the programme, mutes, turns the camera off, and leaves", async () => {
-  const guest = await page();
+  const guest = await open(browser);
   await guest.goto(box.ready.invite_url);
   await look(guest, "guest-start");
   await guest.getByRole("button", { name: "Check camera and microphone" }).click();
@@ -132,7 +128,7 @@ test("the host disconnects a guest, who is told and whose camera is released", a
 });
 
 test("a declined guest is told so, and sends nothing any more", async () => {
-  const guest = await page();
+  const guest = await open(browser);
   await ask(guest, box, "Cleo");
   await row(console_, "Cleo").getByRole("button", { name: "Decline" }).click();
   await says(guest, "Declined");
@@ -142,7 +138,7 @@ test("a declined guest is told so, and sends nothing any more", async () => {
 });
 
 test("a cancelled request leaves the console, and the camera is released", async () => {
-  const guest = await page();
+  const guest = await open(browser);
   await ask(guest, box, "Dora");
   await row(console_, "Dora").waitFor();
   await guest.getByRole("button", { name: "Cancel request" }).click();
@@ -203,7 +199,7 @@ test("layouts, recording and the door follow the console", async () => {
   assert.equal(existsSync(file), false);
 
   await console_.getByRole("button", { name: "Close requests" }).click();
-  const late = await page();
+  const late = await open(browser);
   await late.goto(box.ready.invite_url);
   await late.getByRole("textbox", { name: "Your name" }).fill("Hanna");
   await late.getByRole("button", { name: "Ask to join", exact: true }).click();
@@ -222,14 +218,14 @@ test("an invitation link made on the console lets a guest in", async () => {
   assert.equal(audience, link.replace("/join", "/watch"));
   await console_.getByRole("img", { name: `QR code of ${audience}` }).waitFor();
   await console_.getByRole("dialog").getByRole("button", { name: "Close" }).click();
-  const guest = await page();
+  const guest = await open(browser);
   await guest.goto(link);
   await guest.getByRole("textbox", { name: "Your name" }).fill("Ida");
   await guest.getByRole("button", { name: "Ask to join", exact: true }).click();
   await says(guest, "Waiting for the host");
   await guest.getByRole("button", { name: "Cancel request" }).click();
   await gone("Ida");
-  const viewer = await page();
+  const viewer = await open(browser);
   await viewer.goto(audience);
   await viewer.getByRole("textbox", { name: "Your name" }).fill("Ivo");
   await viewer.getByRole("button", { name: "Watch" }).click();
@@ -242,7 +238,7 @@ test("an invitation link made on the console lets a guest in", async () => {
   await console_.getByRole("button", { name: "New link, and end this one" }).click();
   await until("there is another link", shown, (url) => url !== link);
   await console_.getByRole("dialog").getByRole("button", { name: "Close" }).click();
-  const late = await page();
+  const late = await open(browser);
   await late.goto(link);
   await late.getByRole("textbox", { name: "Your name" }).fill("Lou");
   await late.getByRole("button", { name: "Ask to join", exact: true }).click();
@@ -251,7 +247,7 @@ test("an invitation link made on the console lets a guest in", async () => {
 });
 
 test("a viewer whom the host invites goes on air, and watches again afterwards", async () => {
-  const viewer = await page();
+  const viewer = await open(browser);
   await viewer.goto(box.ready.invite_url.replace("/join", "/watch"));
   await viewer.getByRole("textbox", { name: "Your name" }).fill("Mia");
   await viewer.getByRole("button", { name: "Watch" }).click();
@@ -285,7 +281,7 @@ test("a viewer whom the host invites goes on air, and watches again afterwards",
 });
 
 test("the audience watches, asks to join on the same page, and watches on when the request is cancelled", async () => {
-  const viewer = await page();
+  const viewer = await open(browser);
   await viewer.goto(box.ready.invite_url.replace("/join", "/watch"));
   await look(viewer, "watch-start");
   await viewer.getByRole("textbox", { name: "Your name" }).fill("Jo");
@@ -320,7 +316,7 @@ test("a guest whose page is closed reconnects for a while, and is then gone", as
 });
 
 test("a page without camera access says why, and that https or localhost helps", async () => {
-  const guest = await page();
+  const guest = await open(browser);
   await guest.addInitScript(() => Object.defineProperty(navigator, "mediaDevices", { value: undefined }));
   await guest.goto(box.ready.invite_url);
   await guest.getByRole("textbox", { name: "Your name" }).fill("Ole");
@@ -329,7 +325,7 @@ test("a page without camera access says why, and that https or localhost helps",
 });
 
 test("a credential of another day is forgotten without a word", async () => {
-  const guest = await page();
+  const guest = await open(browser);
   await guest.goto(box.ready.invite_url);
   const old = { user_id: "old", username: "guest-old", password: "no", box: box.ready.box, name: "Pia" };
   await guest.evaluate((c) => localStorage.setItem("dais.guest", JSON.stringify(c)), old);
@@ -340,7 +336,7 @@ test("a credential of another day is forgotten without a word", async () => {
 });
 
 test("a console that is opened twice in one browser works in the newer page, and can be taken back", async () => {
-  const first = await page(DESKTOP);
+  const first = await open(browser, DESKTOP);
   await pair(first, box);
   const second = await first.context().newPage();
   await second.goto(box.ready.http);

@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { Desk } from "./desk";
 import { look } from "./look";
-import { ask, Box, browse, cut, DESKTOP, framesDecoded, lights, livePeers, pair, PHONE, row, says, until, visitor } from "./run";
+import { ask, Box, browse, cut, DESKTOP, framesDecoded, lights, livePeers, open, pair, row, says, until } from "./run";
 
 interface Room {
   guests: { user_id: string; name: string; state: string; seat: number }[];
@@ -92,12 +92,12 @@ before(async () => {
   box = await Box.start();
   browser = await browse();
   desk = await Desk.connect(box);
-  console_ = await (await visitor(browser, DESKTOP)).newPage();
+  console_ = await open(browser, DESKTOP);
   await pair(console_, box);
   await console_.getByText("Here now").click();
   // Wim last: a request waits for a minute, and is answered four tests later.
   for (const name of ["Ona", "Ida", "Wim"]) {
-    const page = await (await visitor(browser, PHONE)).newPage();
+    const page = await open(browser);
     guests.set(name, page);
     await ask(page, box, name);
     if (name === "Ona") await row(console_, name).getByRole("button", { name: "Accept" }).click();
@@ -211,7 +211,7 @@ test("a page that is loaded anew while it reconnects has its seat", async () => 
 });
 
 test("the box goes away before a page has its connection: the page is loaded anew, and is there", async () => {
-  const page = await (await visitor(browser, PHONE)).newPage();
+  const page = await open(browser);
   await page.goto(box.ready.http);
   await page.getByRole("textbox", { name: "Pairing code" }).fill(box.ready.pairing_code);
   // What the console needs beyond its first page cannot be had, once.

@@ -3,9 +3,10 @@
 set -eu
 . ./box
 
-# --- the ladder on a real V4L2 encoder, and a card's mixer: firmware/studio/tests/drivers.rs ---
+# --- the ladder on a real V4L2 encoder, cameras of each format, and a card's mixer: firmware/studio/tests/drivers.rs ---
 modprobe vivid n_devs=1 node_types=0x1
 modprobe vicodec
+modprobe v4l2loopback video_nr=9 exclusive_caps=1
 modprobe snd-dummy
 udevadm settle
 # Its elements are there when its devices were there as plugins were scanned: only the plugin that asks for devices is scanned anew.
@@ -13,7 +14,7 @@ cp "$GST_REGISTRY" /run/registry.bin
 DAIS_RECORDING=encoder.mkv GST_REGISTRY=/run/registry.bin GST_REGISTRY_UPDATE=yes \
   ./drivers --ignored --nocapture --test-threads=1 >encoder.log 2>&1 || { tail -n 60 encoder.log; exit 1; }
 sed 's/^/  /' encoder.log
-say "the V4L2 encoder was tried, used and left; the microphone was switched on"
+say "the V4L2 encoder was tried, used and left; cameras of each format were seen; the microphone was switched on"
 modprobe -r vicodec
 
 # --- the programme on a screen ---

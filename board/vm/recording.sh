@@ -35,6 +35,16 @@ tone() {
   awk -v all="$all" -v band="$band" -v below="$below" 'BEGIN { exit !(all > -40 && all - band < below) }'
 }
 
+# no_tone FILE HZ DB_BELOW_ALL: the energy around HZ is at least that much less than all of it. Twice through the filter, which alone
+# lets more than a hundredth of a neighbour pass.
+no_tone() {
+  local all band filter=bandpass=f=$2:width_type=h:width=60
+  all=$(ffmpeg -v info -i "$1" -map a:0 -af volumedetect -f null - 2>&1 | awk '/mean_volume/ {print $5}')
+  band=$(ffmpeg -v info -i "$1" -map a:0 -af "$filter,$filter,volumedetect" -f null - 2>&1 | awk '/mean_volume/ {print $5}')
+  echo "  sound $all dB, of it around $2 Hz $band dB"
+  awk -v all="$all" -v band="$band" -v below="$3" 'BEGIN { exit !(all > -40 && all - band >= below) }'
+}
+
 # colour FILE SECOND CROP R G B: the mean colour of that part, 48 of 255 a channel off at most
 colour() {
   local mean

@@ -30,6 +30,8 @@ say "captured $(stat -c %s devices.mkv) bytes"
 
 # --- the box, by the unit that ships, hardened as it ships, on these devices, which it has to find by itself ---
 sed -i 's|v4l2:/dev/video0|auto|; s|alsa:hw:Loopback,1|auto|' dais.toml
+# The loop-back's second place is the host's headphones; its other end says what is heard in them.
+printf '\n[monitor]\naudio = "alsa:hw:Loopback,1,1"\n' >>dais.toml
 install_box
 trap 'told; kill $tone' EXIT
 . ./service.sh
@@ -60,7 +62,7 @@ await 120 "the guest is on air" saw on_air
 say "a guest is on air, on seat $(jq .seat accepted.json)"
 
 file=$(call record.start '{}' | jq -r .file)
-sleep 8 # the length of the recording
+arecord -q -D plughw:Loopback,0,1 -f S16_LE -r 48000 -c 2 -d 8 headphones.wav # as long as the recording
 call record.stop '{}' >/dev/null
 await 30 "the recording is closed" closed
 fields "$user"

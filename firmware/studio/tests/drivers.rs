@@ -8,8 +8,10 @@ mod common;
 mod faulty;
 mod mem2mem;
 
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use common::*;
@@ -21,7 +23,7 @@ use faulty::on_top;
 use gst::prelude::*;
 
 const ENCODER: &str = "v4l2fwhtenc";
-/// What the driver's fault is switched by, see board/vm/vicodec.
+/// What the driver's fault is switched by, see board/vm/modules.
 const STALL: &str = "/sys/module/vicodec/parameters/stall";
 /// The least that the driver takes, as often as an emulated machine can.
 const SIZE: (u32, u32) = (640, 360);
@@ -216,6 +218,88 @@ async fn a_driver_that_hangs_is_left_within_a_second_and_the_outputs_go_on() {
     // Two kinds of headers are in it: that both play is seen where ffmpeg is.
     if let Ok(keep) = std::env::var("DAIS_RECORDING") {
         std::fs::copy(&path, keep).unwrap();
+    }
+}
+
+/// A camera that has one format: `v4l2loopback`, into which this is played. Not by `v4l2sink`, which refuses what is coded.
+struct Camera(gst::Pipeline, Option<JoinHandle<()>>);
+
+const CAMERA: &str = "/dev/video9";
+
+impl Camera {
+    /// Red, made into that format by these elements.
+    fn red(format: &[u8; 4], made: &str) -> Camera {
+        let mut device = v4l::Device::with_path(CAMERA).unwrap();
+        let wanted = v4l::Format::new(WIDTH, HEIGHT, v4l::FourCC::new(format));
+        let set = v4l::video::Output::set_format(&device, &wanted).unwrap();
+        assert_eq!((set.fourcc, set.width), (wanted.fourcc, WIDTH));
+        let rate = v4l::video::output::Parameters::with_fps(FPS);
+        v4l::video::Output::set_params(&device, &rate).unwrap();
+
+        let launch = format!(
+            "videotestsrc is-live=true pattern=red ! video/x-raw,width={WIDTH},height={HEIGHT},framerate={FPS}/1 ! videoconvert ! {made} ! appsink name=out"
+        );
+        let pipeline = gst::parse::launch(&launch).unwrap();
+        let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+        let out = pipeline.by_name("out").unwrap();
+        let out = out.downcast::<gst_app::AppSink>().unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let mut play = move || {
+            let sample = out.pull_sample().ok()?;
+            let picture = sample.buffer()?.map_readable().ok()?;
+            device.write_all(&picture).ok()
+        };
+        // It is a camera when the first picture is in it.
+        play().unwrap();
+        let playing = std::thread::spawn(move || while play().is_some() {});
+        Camera(pipeline, Some(playing))
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        let _ = self.0.set_state(gst::State::Null);
+        // It holds the device, and with it the format.
+        let _ = self.1.take().map(JoinHandle::join);
+    }
+}
+
+/// As HDMI cards and boards' own cameras give it, as USB cameras do, and coded as some of those do.
+#[tokio::test]
+#[ignore = "needs v4l2loopback: board/vm/drivers runs it"]
+async fn a_camera_may_have_any_of_the_formats_that_cameras_have() {
+    gst::init().unwrap();
+    let h264 = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! video/x-h264,profile=baseline,stream-format=byte-stream";
+    for (format, made) in [
+        (b"NV12", "video/x-raw,format=NV12"),
+        (b"YUYV", "video/x-raw,format=YUY2"),
+        (b"MJPG", "video/x-raw,format=RGB ! jpegenc"),
+        (b"H264", h264),
+    ] {
+        let _camera = Camera::red(format, made);
+        let format = String::from_utf8_lossy(format);
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = common::config();
+        config.programme.fps = FPS;
+        config.capture.video = format!("v4l2:{CAMERA}");
+        let mut show = Show::start(config).await;
+        show.studio
+            .scene(scene(vec![seat(0, Source::Host, quarter(0))]));
+        let host = show.studio.shared().slots.add(Source::Host);
+        until("the camera's pictures come", || {
+            host.health().frames > 2 * u64::from(FPS)
+        })
+        .await;
+        let path = folder.path().join("programme.mkv");
+        show.studio.start_record(path.clone()).unwrap();
+        show.until_recording().await;
+        show.frames(10).await;
+        show.stop_record().await;
+        let seen = colour(&watch(&path).pictures.last().unwrap().1, quarter(0));
+        println!("{format}: {seen:?}");
+        assert_colour(seen, [63, 102, 240]);
+        assert_eq!(show.studio.health().camera_reopened, 0, "{format}");
+        show.studio.shutdown().await;
     }
 }
 

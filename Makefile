@@ -65,7 +65,7 @@ bundle: image
 	board/image/bundle $(BOARD)
 
 image-test: deps-test deps-image build-tests
-	time board/image/test $(binaries)
+	time board/image/test --short $(binaries)
 
 image-torture: deps-test deps-image build-tests
 	time board/image/test --cuts 50 $(binaries)

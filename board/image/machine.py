@@ -52,28 +52,32 @@ class Disk:
         self.path.unlink(missing_ok=True)
         run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", self.image, self.path, f"{size_mib}M")
 
-    def _data_partition(self):
-        """Where it begins and how long it is, in bytes."""
+    def _partition(self, name):
+        """Where it begins and how long it is, in bytes; the last one reaches to the medium's end."""
         # The table as the image has it: growing changes the last partition's end, not its start. What stands behind it does no harm.
         table = json.loads(run("sfdisk", "--json", self.image, capture_output=True).stdout)["partitiontable"]
-        start = table["partitions"][3]["start"] * table.get("sectorsize", 512)
+        sector = table.get("sectorsize", 512)
+        found = next(p for p in table["partitions"] if p.get("name") == name)
+        start = found["start"] * sector
+        if found is not table["partitions"][-1]:
+            return start, found["size"] * sector
         length = json.loads(run("qemu-img", "info", "--output=json", self.path, capture_output=True).stdout)["virtual-size"]
         return start, length - start
 
-    def wipe_data(self):
-        """The data partition of a box that is off: zeros, which no fsck makes a file system of. The last MiB is the partition table's copy."""
-        start, length = self._data_partition()
+    def wipe(self, name):
+        """A partition of a box that is off: zeros, which no fsck makes a file system of. The last MiB may be the partition table's copy."""
+        start, length = self._partition(name)
         end, step = start + length - (1 << 20), 1 << 30
         for at in range(start, end, step):
             run("qemu-io", "-f", "qcow2", "-c", f"write -z {at} {min(step, end - at)}", self.path, stdout=subprocess.DEVNULL)
 
-    def data(self, folder):
-        """The data partition of a box that is off: its files, after the journal's replay as at a start."""
-        folder = Path(folder)
+    def data(self):
+        """The data partition of a box that is off: its files in a folder, after the journal's replay as at a start."""
+        folder = self.path.with_suffix(".data")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         file = folder / "data.ext4"
-        start, length = self._data_partition()
+        start, length = self._partition("dais-data")
         options = f"driver=raw,offset={start},size={length},file.driver=qcow2,file.file.filename={self.path}"
         run("qemu-img", "convert", "--image-opts", options, "-O", "raw", file)
         checked = subprocess.run(["e2fsck", "-fy", str(file)], capture_output=True, text=True)

@@ -6,11 +6,15 @@
 //! resampler is a 32-tap windowed sinc: clean up to 20 kHz at -60 dB, where a cubic gives up at a few kHz.
 //!
 //! When it runs dry nevertheless, the last sound is mirrored and faded out, and playing waits until the target is
-//! reached again: without that wait a bursty network makes a hole with each packet.
+//! reached again: without that wait a bursty network makes a hole with each packet. What comes through a network has a target
+//! that follows it ([`DriftQueue::through_network`]).
+
+mod network;
 
 use std::sync::LazyLock;
 
 use crate::{BLOCK_FRAMES, Block, RATE, sinc};
+use network::Network;
 
 const PER_MS: usize = RATE as usize / 1000;
 /// One and a half packets of 20 ms.
@@ -18,6 +22,8 @@ pub const DEFAULT_TARGET_MS: u32 = 30;
 /// More than this is never kept: it would be heard as delay.
 pub const MAX_MS: u32 = 200;
 const MAX_FRAMES: usize = MAX_MS as usize * PER_MS;
+/// What a queue behind a network waits for at most: sound this late is still taken for lips that move (ITU-R BT.1359 has 125 ms).
+pub const NETWORK_MAX_MS: u32 = 120;
 /// Room for what arrives between two pulls, too.
 const CAPACITY: usize = 2 * MAX_FRAMES;
 
@@ -41,7 +47,7 @@ const SMOOTH: f64 = 0.01;
 
 /// A level that stayed this far above the target …
 const EXCESS_MS: usize = 20;
-/// … for so many blocks (2 s) is a leftover of a burst. The controller would take long (from 40 ms a minute and a half, with a
+/// … for so many blocks (2 s, a look) is a leftover of a burst. The controller would take long (from 40 ms a minute and a half, with a
 /// clock 600 ppm off), and lips would be late by it: it is skipped.
 const EXCESS_BLOCKS: u32 = 200;
 
@@ -73,6 +79,8 @@ pub struct DriftStats {
     pub dropped_frames: u64,
     /// Waiting sound, smoothed over a second.
     pub level_ms: f64,
+    /// Where that is kept.
+    pub target_ms: f64,
     /// How much faster (or slower) than nominal the input is played now.
     pub ppm: f64,
 }
@@ -85,6 +93,7 @@ pub struct DriftQueue {
     /// How far between `start` and the next frame playing is.
     phase: f64,
     target: usize,
+    network: Option<Network>,
     playing: bool,
     /// Frames to be left out at the next pull.
     skip: usize,
@@ -96,7 +105,9 @@ pub struct DriftQueue {
     level: f64,
     integral: f64,
     ppm: f64,
+    /// Of the blocks since the last look: the least and all of what waited, and their number.
     lowest: usize,
+    total: usize,
     watched: u32,
     underruns: u64,
     dropped: u64,
@@ -117,6 +128,7 @@ impl DriftQueue {
             start: 0,
             phase: 0.0,
             target: target_ms.clamp(10, 150) as usize * PER_MS,
+            network: None,
             playing: false,
             skip: 0,
             fade_in: 0,
@@ -126,10 +138,19 @@ impl DriftQueue {
             integral: 0.0,
             ppm: 0.0,
             lowest: usize::MAX,
+            total: 0,
             watched: 0,
             underruns: 0,
             dropped: 0,
         }
+    }
+
+    /// For what comes through a network: the target is at first the default, and then what this network needs, up to [`NETWORK_MAX_MS`].
+    /// It grows when sound broke off, or nearly did, and shrinks by half a millisecond a second.
+    pub fn through_network() -> Self {
+        let mut queue = Self::default();
+        queue.network = Some(Network::new(queue.target, NETWORK_MAX_MS as usize * PER_MS));
+        queue
     }
 
     /// Another target from now on; the controller goes there without a step.
@@ -142,6 +163,7 @@ impl DriftQueue {
             underruns: self.underruns,
             dropped_frames: self.dropped,
             level_ms: self.level,
+            target_ms: self.target as f64 / PER_MS as f64,
             ppm: self.ppm,
         }
     }
@@ -156,6 +178,10 @@ impl DriftQueue {
         self.integral = 0.0;
         self.ppm = 0.0;
         (self.coarse, self.level) = (0.0, 0.0);
+        if let Some(network) = &mut self.network {
+            network.forget();
+            self.target = network.target();
+        }
     }
 
     /// Adds interleaved stereo of any length; half a frame at the end is ignored.
@@ -188,6 +214,11 @@ impl DriftQueue {
     pub fn pull(&mut self, out: &mut Block) -> Pulled {
         let out = out.as_chunks_mut::<2>().0;
         if !self.playing {
+            let (waiting, level) = (self.waiting(), self.level_frames());
+            if let Some(network) = &mut self.network {
+                network.waits(waiting, level);
+                self.target = network.target();
+            }
             if self.waiting() - self.skip < self.target {
                 out.fill([0.0; 2]);
                 self.tail.fill([0.0; 2]);
@@ -198,9 +229,10 @@ impl DriftQueue {
             self.start += std::mem::take(&mut self.skip);
             self.coarse = self.waiting() as f64 / PER_MS as f64;
             self.level = self.coarse;
-            (self.lowest, self.watched) = (usize::MAX, 0);
+            (self.lowest, self.total, self.watched) = (usize::MAX, 0, 0);
         }
-        self.control();
+        let waiting = self.waiting() - self.skip;
+        self.control(waiting);
         let step = 1.0 + self.ppm * 1e-6;
         let frames = &self.frames[self.start..];
         let possible =
@@ -232,6 +264,7 @@ impl DriftQueue {
             return Pulled::Underrun;
         }
         self.tail.copy_from_slice(&out[BLOCK_FRAMES - FADE..]);
+        self.look(waiting);
         Pulled::Ok
     }
 
@@ -239,8 +272,11 @@ impl DriftQueue {
         self.frames.len() - self.start
     }
 
-    fn control(&mut self) {
-        let waiting = self.waiting() - self.skip;
+    fn level_frames(&self) -> usize {
+        (self.level * PER_MS as f64) as usize
+    }
+
+    fn control(&mut self, waiting: usize) {
         self.coarse += (waiting as f64 / PER_MS as f64 - self.coarse) * SMOOTH;
         self.level += (self.coarse - self.level) * SMOOTH;
         let error = self.level - self.target as f64 / PER_MS as f64;
@@ -250,18 +286,34 @@ impl DriftQueue {
             self.integral = (self.integral + KI * error * 0.01).clamp(-MAX_PPM, MAX_PPM);
         }
         self.ppm = wanted.clamp(-MAX_PPM, MAX_PPM);
+    }
 
+    /// A block was played, before which so much waited.
+    fn look(&mut self, waiting: usize) {
         self.lowest = self.lowest.min(waiting);
+        self.total += waiting;
         self.watched += 1;
         if self.watched == EXCESS_BLOCKS {
-            if self.lowest > self.target + EXCESS_MS * PER_MS {
-                let excess = self.lowest - self.target;
+            let mean = self.total / EXCESS_BLOCKS as usize;
+            // What a network needs is known, and that the level never was below the target says nothing of it.
+            let level = match &mut self.network {
+                Some(network) => {
+                    network.saw(mean, self.lowest);
+                    self.target = network.target();
+                    mean
+                }
+                None => self.lowest,
+            };
+            if level > self.target + EXCESS_MS * PER_MS {
+                // Not in a dip: what is to be played next stays.
+                let spare = (self.waiting() - self.skip).saturating_sub(2 * BLOCK_FRAMES);
+                let excess = (level - self.target).min(spare);
                 self.skip += excess;
                 self.dropped += excess as u64;
                 self.coarse -= excess as f64 / PER_MS as f64;
                 self.level = self.coarse;
             }
-            (self.lowest, self.watched) = (usize::MAX, 0);
+            (self.lowest, self.total, self.watched) = (usize::MAX, 0, 0);
         }
     }
 
@@ -270,6 +322,10 @@ impl DriftQueue {
         self.underruns += 1;
         self.playing = false;
         self.ppm = self.integral;
+        let left = self.waiting();
+        if let Some(network) = &mut self.network {
+            network.broke_off(BLOCK_FRAMES - played, left);
+        }
         let (heard, rest) = out.split_at_mut(played);
         rest.fill([0.0; 2]);
         let backwards = heard.iter().rev().chain(self.tail.iter().rev());

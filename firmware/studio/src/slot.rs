@@ -186,6 +186,13 @@ pub struct AudioSlot {
 }
 
 impl AudioSlot {
+    fn through_network() -> AudioSlot {
+        AudioSlot {
+            queue: Mutex::new(DriftQueue::through_network()),
+            frames: AtomicU64::new(0),
+        }
+    }
+
     /// Interleaved stereo at 48 kHz, any number of frames. What is more than 200 ms is dropped and counted.
     pub fn push(&self, samples: &[f32]) {
         lock(&self.queue).push(samples);
@@ -306,10 +313,14 @@ pub struct SlotHealth {
 
 impl Slot {
     pub(crate) fn new(source: Source, time: StudioTime) -> Slot {
+        let audio = match source {
+            Source::Host => AudioSlot::default(),
+            Source::Session(_) => AudioSlot::through_network(),
+        };
         Slot {
             source,
             video: VideoSlot::new(time),
-            audio: AudioSlot::default(),
+            audio,
             sound_out: SoundOut::default(),
             listens_to: OnceLock::new(),
             silent: AtomicBool::new(false),

@@ -11,6 +11,8 @@ struct Source {
     ppm: f64,
     packet: usize,
     jitter_ms: f64,
+    /// Each 200th packet is late by this, and holds up those behind it, as one does that is asked for once more.
+    held_ms: f64,
     hz: f64,
     sent: usize,
     seed: u32,
@@ -24,6 +26,7 @@ impl Source {
             ppm,
             packet: packet_ms * PER_MS,
             jitter_ms,
+            held_ms: 0.0,
             hz: HZ,
             sent: 0,
             seed: 7,
@@ -46,6 +49,9 @@ impl Source {
             let complete =
                 (self.sent + self.packet) as f64 / (PER_MS as f64 * (1.0 + self.ppm * 1e-6));
             *due = complete + self.random() * self.jitter_ms;
+            if self.sent.is_multiple_of(200 * self.packet) {
+                *due += self.held_ms;
+            }
         }
     }
 
@@ -339,6 +345,109 @@ fn the_leftover_of_a_burst_is_skipped_without_a_click() {
                 "{burst_ms} ms, sample {n}: {pair:?}"
             );
         }
+    }
+}
+
+/// A source, what it comes through, and a queue behind that.
+struct Line {
+    source: Source,
+    due: f64,
+    now: f64,
+    queue: DriftQueue,
+}
+
+impl Line {
+    fn new(jitter_ms: f64, held_ms: f64, queue: DriftQueue) -> Line {
+        let mut source = Source::new(50.0, 20, jitter_ms);
+        source.held_ms = held_ms;
+        Line {
+            source,
+            due: 20.0,
+            now: 5.0,
+            queue,
+        }
+    }
+
+    /// Plays for a while: how often sound broke off.
+    fn breaks_in(&mut self, seconds: u32) -> u64 {
+        let before = self.queue.stats().underruns;
+        let mut out = [0.0; BLOCK_SAMPLES];
+        for _ in 0..seconds * 100 {
+            self.now += 10.0;
+            self.source
+                .deliver(self.now, &mut self.due, &mut self.queue);
+            self.queue.pull(&mut out);
+        }
+        self.queue.stats().underruns - before
+    }
+}
+
+#[test]
+fn a_queue_behind_a_network_waits_for_as_long_as_that_needs() {
+    for (jitter_ms, held_ms, target) in [
+        (2.0, 0.0, 30.0..=32.0),
+        (12.0, 0.0, 30.0..=38.0),
+        (40.0, 0.0, 35.0..=60.0),
+        (80.0, 0.0, 45.0..=90.0),
+        (12.0, 70.0, 70.0..=110.0),
+    ] {
+        let mut fixed = Line::new(jitter_ms, held_ms, DriftQueue::default());
+        let mut follows = Line::new(jitter_ms, held_ms, DriftQueue::through_network());
+        let breaks =
+            [&mut fixed, &mut follows].map(|line| (line.breaks_in(10), line.breaks_in(120)));
+        let [fixed, follows_it] = breaks;
+        let stats = follows.queue.stats();
+        println!(
+            "late by up to {jitter_ms} ms, some by {held_ms} more: fixed {fixed:?}, following {follows_it:?}, {:.0} ms",
+            stats.target_ms
+        );
+        assert!(follows_it.0 <= 3 && follows_it.1 <= 1, "{stats:?}");
+        assert!(target.contains(&stats.target_ms), "{stats:?}");
+        assert!((stats.level_ms - stats.target_ms).abs() < 25.0, "{stats:?}");
+        // What it is for.
+        assert!(jitter_ms + held_ms < 30.0 || fixed.1 >= 20);
+        // The network is better again: without a sound it is the old one.
+        (follows.source.jitter_ms, follows.source.held_ms) = (2.0, 0.0);
+        assert_eq!(follows.breaks_in(300), 0);
+        let stats = follows.queue.stats();
+        assert!((stats.level_ms - 30.0).abs() < 5.0, "{stats:?}");
+    }
+}
+
+#[test]
+fn a_guest_who_is_silent_for_long_is_not_waited_for_any_longer_afterwards() {
+    let mut line = Line::new(2.0, 0.0, DriftQueue::through_network());
+    line.breaks_in(10);
+    line.due += 500.0;
+    assert_eq!(line.breaks_in(10), 1);
+    let stats = line.queue.stats();
+    assert!(stats.target_ms < 32.0, "{stats:?}");
+    line.queue.reset();
+    assert_eq!(line.breaks_in(10), 0);
+}
+
+#[test]
+fn whatever_comes_whenever_it_comes_does_no_harm() {
+    for (seed, mut queue) in [
+        (1, DriftQueue::default()),
+        (2, DriftQueue::through_network()),
+        (3, DriftQueue::through_network()),
+    ] {
+        let mut source = Source::new(0.0, 10, 0.0);
+        source.seed = seed;
+        let mut out = [0.0; BLOCK_SAMPLES];
+        for _ in 0..200_000 {
+            // 10 ms on average, mostly nothing, and at times a third of a second.
+            if source.random() < 0.1 {
+                let ms = 300.0 * source.random().powi(2);
+                fill(&mut queue, ms as usize, 0.25);
+            }
+            queue.pull(&mut out);
+            assert!(out.iter().all(|x| x.abs() <= 0.26));
+            assert!(queue.skip <= queue.waiting());
+        }
+        let stats = queue.stats();
+        assert!(stats.underruns > 0 && stats.dropped_frames > 0, "{stats:?}");
     }
 }
 

@@ -14,6 +14,9 @@ use super::peer::Peer;
 /// A tile is a part of a 1080p programme; more would only cost the decoder. Portrait pictures too.
 const MAX_SIDE: i32 = 1920;
 const MAX_PIXELS: i64 = 1920 * 1088;
+/// How long sound is held back behind a packet that is missing, which may have been overtaken: nobody sends it once more. The slot's queue
+/// has to wait for as long.
+const SOUND_HELD_MS: u32 = 20;
 /// Streams past the first of each kind go nowhere; a browser that restarts its encoder may open one more.
 const MAX_SPARE: usize = 6;
 
@@ -261,7 +264,30 @@ fn decoder(encoding: &str) -> Result<gst::Element, StudioError> {
     Ok(decoder)
 }
 
+/// What puts packets in order: in webrtcbin's rtpbin, above a demultiplexer and what mends packets.
+fn jitter_buffer(pad: &gst::Pad) -> Option<gst::Element> {
+    let mut pad = pad.clone();
+    while let Some(ghost) = pad.downcast_ref::<gst::GhostPad>() {
+        pad = ghost.target()?;
+    }
+    let mut element = pad.parent_element()?;
+    while element.factory()?.name() != "rtpjitterbuffer" {
+        element = element.static_pad("sink")?.peer()?.parent_element()?;
+    }
+    Some(element)
+}
+
 fn audio(peer: &Arc<Peer>, pad: &gst::Pad) -> Result<(), StudioError> {
+    match jitter_buffer(pad) {
+        Some(buffer) => {
+            // webrtcbin waits for the sound as for the picture, with which it shares its transport, and takes a packet that is late for one
+            // that is lost. In a burst none is to be thrown away; the slot's queue is bounded.
+            buffer.set_property("do-retransmission", false);
+            buffer.set_property("drop-on-latency", false);
+            buffer.set_property("latency", SOUND_HELD_MS);
+        }
+        None => tracing::warn!("the sound of a guest has no jitter buffer that is known"),
+    }
     let depay = make("rtpopusdepay", "gstreamer1.0-plugins-good")?;
     let decoder = make("opusdec", "gstreamer1.0-plugins-base")?;
     decoder.set_property("plc", true);

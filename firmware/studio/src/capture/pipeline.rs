@@ -57,11 +57,14 @@ pub(super) fn build(
             if mmap {
                 source.set_property_from_str("io-mode", "mmap");
             }
-            let decode = make("decodebin")?;
-            chain(
-                &pipeline,
-                vec![source, filter(&camera_caps(programme))?, decode.clone()],
-            )?;
+            let (wanted, decode) = (filter(&camera_caps(programme))?, make("decodebin")?);
+            if let Some(pad) = wanted.static_pad("src") {
+                pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+                    jpeg_is_full_range(info);
+                    gst::PadProbeReturn::Ok
+                });
+            }
+            chain(&pipeline, vec![source, wanted, decode.clone()])?;
             picture_branch(shared, host, &pipeline, &decode, false)?;
         }
         What::Sound(AudioSpec::Test) => {
@@ -108,6 +111,22 @@ pub(super) fn build(
         StudioError::pipeline("capture", why.unwrap_or_else(|| "it did not start".into()))
     })?;
     Ok(pipeline)
+}
+
+/// A camera's JPEG is BT.601 over the full range, as JFIF has it. Drivers say nothing of the kind, GStreamer takes that for limited range, and
+/// its decoder believes it: the picture came out with too much contrast.
+fn jpeg_is_full_range(info: &mut gst::PadProbeInfo) {
+    if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+        && let gst::EventView::Caps(caps) = event.view()
+        && caps
+            .caps()
+            .structure(0)
+            .is_some_and(|s| s.name() == "image/jpeg")
+    {
+        let mut caps = caps.caps_owned();
+        caps.make_mut().set("colorimetry", "1:4:0:0");
+        *event = gst::event::Caps::new(&caps);
+    }
 }
 
 /// What is asked of a camera: the programme's size and rate raw, else as JPEG, else what it has.

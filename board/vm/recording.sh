@@ -26,11 +26,14 @@ colour_bars() {
   [ "$bits" = "$bars" ]
 }
 
+# volume FILE [FILTER]: of the sound, or of what a filter leaves of it, in dB of full scale
+volume() { ffmpeg -v info -i "$1" -map a:0 -af "${2:+$2,}volumedetect" -f null - 2>&1 | awk '/mean_volume/ {print $5}'; }
+band() { echo "bandpass=f=$1:width_type=h:width=60"; }
+
 # tone FILE HZ [DB_BELOW_ALL]: the energy around HZ is nearly all the energy of the sound, or no more than that much less
 tone() {
   local all band below=${3:-1.5}
-  all=$(ffmpeg -v info -i "$1" -map a:0 -af volumedetect -f null - 2>&1 | awk '/mean_volume/ {print $5}')
-  band=$(ffmpeg -v info -i "$1" -map a:0 -af "bandpass=f=$2:width_type=h:width=60,volumedetect" -f null - 2>&1 | awk '/mean_volume/ {print $5}')
+  all=$(volume "$1") band=$(volume "$1" "$(band "$2")")
   echo "  sound $all dB, of it around $2 Hz $band dB"
   awk -v all="$all" -v band="$band" -v below="$below" 'BEGIN { exit !(all > -40 && all - band < below) }'
 }
@@ -38,9 +41,8 @@ tone() {
 # no_tone FILE HZ DB_BELOW_ALL: the energy around HZ is at least that much less than all of it. Twice through the filter, which alone
 # lets more than a hundredth of a neighbour pass.
 no_tone() {
-  local all band filter=bandpass=f=$2:width_type=h:width=60
-  all=$(ffmpeg -v info -i "$1" -map a:0 -af volumedetect -f null - 2>&1 | awk '/mean_volume/ {print $5}')
-  band=$(ffmpeg -v info -i "$1" -map a:0 -af "$filter,$filter,volumedetect" -f null - 2>&1 | awk '/mean_volume/ {print $5}')
+  local all band
+  all=$(volume "$1") band=$(volume "$1" "$(band "$2"),$(band "$2")")
   echo "  sound $all dB, of it around $2 Hz $band dB"
   awk -v all="$all" -v band="$band" -v below="$3" 'BEGIN { exit !(all > -40 && all - band >= below) }'
 }

@@ -92,7 +92,8 @@ pub struct DriftQueue {
     start: usize,
     /// How far between `start` and the next frame playing is.
     phase: f64,
-    target: usize,
+    /// What was set; behind a network that has its own, see [`DriftQueue::target`].
+    set_target: usize,
     network: Option<Network>,
     playing: bool,
     /// Frames to be left out at the next pull.
@@ -127,7 +128,7 @@ impl DriftQueue {
             frames: Vec::with_capacity(CAPACITY + TAPS),
             start: 0,
             phase: 0.0,
-            target: target_ms.clamp(10, 150) as usize * PER_MS,
+            set_target: target_ms.clamp(10, 150) as usize * PER_MS,
             network: None,
             playing: false,
             skip: 0,
@@ -149,13 +150,16 @@ impl DriftQueue {
     /// It grows when sound broke off, or nearly did, and shrinks by half a millisecond a second.
     pub fn through_network() -> Self {
         let mut queue = Self::default();
-        queue.network = Some(Network::new(queue.target, NETWORK_MAX_MS as usize * PER_MS));
+        queue.network = Some(Network::new(
+            queue.set_target,
+            NETWORK_MAX_MS as usize * PER_MS,
+        ));
         queue
     }
 
     /// Another target from now on; the controller goes there without a step.
     pub fn set_target_ms(&mut self, target_ms: u32) {
-        self.target = target_ms.clamp(10, 150) as usize * PER_MS;
+        self.set_target = target_ms.clamp(10, 150) as usize * PER_MS;
     }
 
     pub fn stats(&self) -> DriftStats {
@@ -163,7 +167,7 @@ impl DriftQueue {
             underruns: self.underruns,
             dropped_frames: self.dropped,
             level_ms: self.level,
-            target_ms: self.target as f64 / PER_MS as f64,
+            target_ms: self.target() as f64 / PER_MS as f64,
             ppm: self.ppm,
         }
     }
@@ -180,7 +184,6 @@ impl DriftQueue {
         (self.coarse, self.level) = (0.0, 0.0);
         if let Some(network) = &mut self.network {
             network.forget();
-            self.target = network.target();
         }
     }
 
@@ -217,9 +220,8 @@ impl DriftQueue {
             let (waiting, level) = (self.waiting(), self.level_frames());
             if let Some(network) = &mut self.network {
                 network.waits(waiting, level);
-                self.target = network.target();
             }
-            if self.waiting() - self.skip < self.target {
+            if self.waiting() - self.skip < self.target() {
                 out.fill([0.0; 2]);
                 self.tail.fill([0.0; 2]);
                 return Pulled::Underrun;
@@ -272,6 +274,12 @@ impl DriftQueue {
         self.frames.len() - self.start
     }
 
+    fn target(&self) -> usize {
+        self.network
+            .as_ref()
+            .map_or(self.set_target, Network::target)
+    }
+
     fn level_frames(&self) -> usize {
         (self.level * PER_MS as f64) as usize
     }
@@ -279,7 +287,7 @@ impl DriftQueue {
     fn control(&mut self, waiting: usize) {
         self.coarse += (waiting as f64 / PER_MS as f64 - self.coarse) * SMOOTH;
         self.level += (self.coarse - self.level) * SMOOTH;
-        let error = self.level - self.target as f64 / PER_MS as f64;
+        let error = self.level - self.target() as f64 / PER_MS as f64;
         let wanted = KP * error + self.integral;
         // The integral stands still while the output is at its limit, or it would overshoot for minutes.
         if wanted.abs() < MAX_PPM {
@@ -299,15 +307,14 @@ impl DriftQueue {
             let level = match &mut self.network {
                 Some(network) => {
                     network.saw(mean, self.lowest);
-                    self.target = network.target();
                     mean
                 }
                 None => self.lowest,
             };
-            if level > self.target + EXCESS_MS * PER_MS {
+            if level > self.target() + EXCESS_MS * PER_MS {
                 // Not in a dip: what is to be played next stays.
                 let spare = (self.waiting() - self.skip).saturating_sub(2 * BLOCK_FRAMES);
-                let excess = (level - self.target).min(spare);
+                let excess = (level - self.target()).min(spare);
                 self.skip += excess;
                 self.dropped += excess as u64;
                 self.coarse -= excess as f64 / PER_MS as f64;

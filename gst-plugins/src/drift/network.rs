@@ -1,7 +1,7 @@
 //! How much sound has to wait for the network that it comes through.
 //!
 //! Packets come late by what lies between them and the sender: half a millisecond of cable, 10 ms of Wi-Fi, 100 ms behind three walls; and
-//! behind one that was lost the others are held back until it has been asked for. A queue that is longer than that never runs dry,
+//! behind one that was lost the others are held back for a moment. A queue that is longer than that never runs dry,
 //! and one that is much longer delays for nothing. So what is waited for follows what was seen: it grows at once when the sound broke
 //! off, and shrinks slowly.
 
@@ -49,8 +49,8 @@ impl Network {
         self.broken = Some((missing, left));
     }
 
-    /// A block was asked for while so much waited for playing to begin. Gives what is missing no more once sound comes again, unless
-    /// that took longer than is ever waited for: it was no lateness then.
+    /// A block was asked for while so much waited for playing to begin. Once sound comes again, its lateness is known, and waited for from
+    /// then on; what took longer than is ever waited for was no lateness.
     pub fn waits(&mut self, waiting: usize, level: usize) {
         let Some((missing, left)) = &mut self.broken else {
             return;

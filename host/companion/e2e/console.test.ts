@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, Locator, Page } from "playwright-core";
 import { look } from "./look";
-import { ask, Box, browse, DESKTOP, find, framesDecoded, lights, lose, open, pair, PHONE, row, says, until } from "./run";
+import { ask, Box, browse, DESKTOP, find, framesDecoded, lights, lose, open, pair, PHONE, row, says, until, watch } from "./run";
 
 let box: Box;
 let browser: Browser;
@@ -22,14 +22,6 @@ async function onAir(name: string): Promise<Page> {
 async function leave(guest: Page, name: string): Promise<void> {
   await guest.getByRole("button", { name: "Leave" }).click();
   await row(first, name).waitFor({ state: "detached" });
-}
-
-async function pairAs(console_: Page, name: string): Promise<void> {
-  await console_.goto(box.ready.http);
-  await console_.getByRole("textbox", { name: "Pairing code" }).fill(box.ready.pairing_code);
-  await console_.getByRole("textbox", { name: "Your name" }).fill(name);
-  await console_.getByRole("button", { name: "Pair", exact: true }).click();
-  await console_.getByRole("radiogroup", { name: "Layout" }).waitFor();
 }
 
 /** Both within the page: a busy machine may need longer than three seconds from the one tap of a test to the other. */
@@ -54,7 +46,7 @@ before(async () => {
   first = await open(browser, DESKTOP);
   await pair(first, box);
   second = await open(browser, PHONE);
-  await pairAs(second, "Vera's phone");
+  await pair(second, box, "Vera's phone");
 });
 
 after(async () => {
@@ -123,7 +115,7 @@ for (const [how, leave] of Object.entries(LEAVING)) {
 
 test("a lost phone is unpaired from another console, once that is confirmed", async () => {
   const lost = await open(browser);
-  await pairAs(lost, "Lost phone");
+  await pair(lost, box, "Lost phone");
   await first.getByText("Paired consoles").click();
   const paired = first.getByRole("group", { name: "Lost phone" });
   await paired.getByText("connected", { exact: true }).waitFor();
@@ -149,7 +141,7 @@ test("a lost phone is unpaired from another console, once that is confirmed", as
 
 test("a box is forgotten once that is confirmed, and then knows the console no more", async () => {
   const leaving = await open(browser);
-  await pairAs(leaving, "Borrowed phone");
+  await pair(leaving, box, "Borrowed phone");
   const credential = await leaving.evaluate(() => localStorage.getItem("dais.host"));
   await leaving.getByRole("button", { name: "Forget this box" }).click();
   const question = leaving.getByRole("dialog", { name: "Forget this box?" });
@@ -223,9 +215,7 @@ test("a picture that stopped or never comes says so, and what may be in the way"
       }
     };
   });
-  await blocked.goto(box.ready.invite_url.replace("/join", "/watch"));
-  await blocked.getByRole("textbox", { name: "Your name" }).fill("Uma");
-  await blocked.getByRole("button", { name: "Watch" }).click();
+  await watch(blocked, box, "Uma");
   await blocked.getByText("The programme is on its way …").waitFor();
   await blocked.getByText(/may block UDP/).waitFor();
   await look(blocked, "watch-blocked");

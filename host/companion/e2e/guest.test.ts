@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { look } from "./look";
-import { ask, Box, browse, deaden, DESKTOP, find, lights, livePeers, lose, open, pair, row, says, STRICT, until } from "./run";
+import { ask, Box, browse, deaden, DESKTOP, find, lights, livePeers, lose, open, pair, row, says, STRICT, until, watch } from "./run";
 
 /** What a phone on a mobile network shall not have to load more of, compressed. */
 const FIRST_LOAD = 200_000;
@@ -103,9 +103,7 @@ test("camera and microphone are checked and chosen before anybody is asked", asy
 
 test("whoever is invited is counted in, and may still say no", async () => {
   const viewer = await open(browser);
-  await viewer.goto(box.ready.invite_url.replace("/join", "/watch"));
-  await viewer.getByRole("textbox", { name: "Your name" }).fill("Mia");
-  await viewer.getByRole("button", { name: "Watch" }).click();
+  await watch(viewer, box, "Mia");
   await console_.getByText("Here now").click();
   await console_.getByRole("group", { name: "Mia" }).getByRole("button", { name: "Ask on air" }).click();
   // Within the page: a busy machine may need longer than three seconds from the one tap of a test to the other.
@@ -278,9 +276,7 @@ test("a microphone that is unplugged is said to, and opened again", async () => 
 
 test("whoever asks while invited answers the invitation", async () => {
   const viewer = await open(browser);
-  await viewer.goto(box.ready.invite_url.replace("/join", "/watch"));
-  await viewer.getByRole("textbox", { name: "Your name" }).fill("Quin");
-  await viewer.getByRole("button", { name: "Watch" }).click();
+  await watch(viewer, box, "Quin");
   const person = console_.getByRole("group", { name: "Quin" });
   await console_.locator("details", { hasText: "Here now" }).evaluate((list: HTMLDetailsElement) => (list.open = true));
   await person.getByRole("button", { name: "Ask on air" }).click();

@@ -8,7 +8,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { Desk } from "./desk";
-import { Box, browse, DESKTOP, framesDecoded, open, pair, PATIENCE_MS, until } from "./run";
+import { Box, browse, DESKTOP, framesDecoded, open, pair, PATIENCE_MS, until, watch } from "./run";
 
 const FRAMES = 120;
 /** A busy machine shows fewer in the time that there is. */
@@ -183,9 +183,7 @@ test("a guest's picture in the console's preview says when it was taken", () => 
 
 test("a guest's picture on the audience's page says when it was taken", async () => {
   const viewer = await open(browser, DESKTOP);
-  await viewer.goto(box.ready.invite_url.replace("/join", "/watch"));
-  await viewer.getByRole("textbox", { name: "Your name" }).fill("Jo");
-  await viewer.getByRole("button", { name: "Watch" }).click();
+  await watch(viewer, box, "Jo");
   await until("the audience decodes the programme", () => framesDecoded(viewer), (n) => n > 5);
   await fromTheCamera(viewer, "the audience's page");
 });

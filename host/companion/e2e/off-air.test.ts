@@ -37,11 +37,7 @@ before(async () => {
   });
   await pair(console_, box);
   second = await open(browser, DESKTOP);
-  await second.goto(box.ready.http);
-  await second.getByRole("textbox", { name: "Pairing code" }).fill(box.ready.pairing_code);
-  await second.getByRole("textbox", { name: "Your name" }).fill("Vera's desk");
-  await second.getByRole("button", { name: "Pair", exact: true }).click();
-  await second.getByRole("radiogroup", { name: "Layout" }).waitFor();
+  await pair(second, box, "Vera's desk");
   guest = await open(browser);
   await ask(guest, box, "Ana");
   await row(console_, "Ana").waitFor();

@@ -338,11 +338,18 @@ export async function until<T>(what: string, look: () => Promise<T>, good: (seen
   }
 }
 
-export async function pair(page: Page, box: Box): Promise<void> {
+export async function pair(page: Page, box: Box, name?: string): Promise<void> {
   await page.goto(box.ready.http);
   await page.getByRole("textbox", { name: "Pairing code" }).fill(box.ready.pairing_code);
+  if (name) await page.getByRole("textbox", { name: "Your name" }).fill(name);
   await page.getByRole("button", { name: "Pair", exact: true }).click();
   await page.getByRole("radiogroup", { name: "Layout" }).waitFor();
+}
+
+export async function watch(page: Page, box: Box, name: string): Promise<void> {
+  await page.goto(box.ready.invite_url.replace("/join", "/watch"));
+  await page.getByRole("textbox", { name: "Your name" }).fill(name);
+  await page.getByRole("button", { name: "Watch" }).click();
 }
 
 export async function ask(page: Page, box: Box, name: string, button = "Ask to join"): Promise<void> {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser, Locator, Page } from "playwright-core";
 import { keep, look } from "./look";
-import { ask, Box, browse, bytesSent, DESKTOP, framesDecoded, lights, livePeers, open, pair, PHONE, row, says, until } from "./run";
+import { ask, Box, browse, bytesSent, DESKTOP, framesDecoded, lights, livePeers, open, pair, PHONE, row, says, until, watch } from "./run";
 
 let box: Box;
 let browser: Browser;
@@ -248,9 +248,7 @@ test("an invitation link made on the console lets a guest in", async () => {
 
 test("a viewer whom the host invites goes on air, and watches again afterwards", async () => {
   const viewer = await open(browser);
-  await viewer.goto(box.ready.invite_url.replace("/join", "/watch"));
-  await viewer.getByRole("textbox", { name: "Your name" }).fill("Mia");
-  await viewer.getByRole("button", { name: "Watch" }).click();
+  await watch(viewer, box, "Mia");
   await until("the audience decodes the programme", () => framesDecoded(viewer), (n) => n > 5);
   const person = console_.getByRole("group", { name: "Mia" });
   await console_.getByText("Here now").click();

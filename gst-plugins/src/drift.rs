@@ -5,15 +5,17 @@
 //! little faster or slower (at most 1000 ppm, a sixtieth of a semitone) so that the level stays at its target. The
 //! resampler is a 32-tap windowed sinc: clean up to 20 kHz at -60 dB, where a cubic gives up at a few kHz.
 //!
-//! When it runs dry nevertheless, the last sound is mirrored and faded out, and playing waits until the target is
+//! When it runs dry nevertheless, the last sound is repeated and faded out, and playing waits until the target is
 //! reached again: without that wait a bursty network makes a hole with each packet. What comes through a network has a target
-//! that follows it ([`DriftQueue::through_network`]).
+//! that follows it, and what it breaks off is concealed for longer ([`DriftQueue::through_network`]).
 
+mod conceal;
 mod network;
 
 use std::sync::LazyLock;
 
 use crate::{BLOCK_FRAMES, Block, RATE, sinc};
+use conceal::{Concealment, HISTORY};
 use network::Network;
 
 const PER_MS: usize = RATE as usize / 1000;
@@ -34,6 +36,9 @@ const BETA: f64 = 6.8;
 
 /// Fades in, out and across: 5 ms.
 const FADE: usize = 5 * PER_MS;
+/// Behind a network sound that is late goes on by what was heard last, as loud for two blocks, and softer for six: most of what is late comes
+/// within that.
+const CONCEALED: (usize, usize) = (2 * BLOCK_FRAMES, 6 * BLOCK_FRAMES);
 
 /// The controller, in ppm per ms of error and per ms·s: critically damped with a time constant of 13 s for a queue
 /// whose level moves by 0.001 ms/s for each ppm. A step of 500 ppm moves the level by 2.5 ms; with 20 s it were 3.7, and
@@ -66,7 +71,7 @@ static TABLE: LazyLock<Vec<[f32; 2 * TAPS]>> = LazyLock::new(|| {
 pub enum Pulled {
     /// The input's sound.
     Ok,
-    /// Silence, all or in part: the queue is empty or fills up to its target.
+    /// Silence or what conceals it, all or in part: the queue is empty or fills up to its target.
     Underrun,
 }
 
@@ -87,7 +92,7 @@ pub struct DriftStats {
 
 /// The queue of one input. Stereo, interleaved, 48 kHz.
 pub struct DriftQueue {
-    /// Frames from `start` on wait; those before are played.
+    /// Frames from `start` on wait; those before are played, and the last of them kept.
     frames: Vec<[f32; 2]>,
     start: usize,
     /// How far between `start` and the next frame playing is.
@@ -99,8 +104,9 @@ pub struct DriftQueue {
     /// Frames to be left out at the next pull.
     skip: usize,
     fade_in: usize,
-    /// The end of what was played last.
-    tail: [[f32; 2]; FADE],
+    /// What was played last.
+    last: [f32; 2],
+    concealment: Concealment,
     /// Waiting milliseconds, smoothed once and twice.
     coarse: f64,
     level: f64,
@@ -125,7 +131,7 @@ impl DriftQueue {
     pub fn new(target_ms: u32) -> Self {
         LazyLock::force(&TABLE);
         Self {
-            frames: Vec::with_capacity(CAPACITY + TAPS),
+            frames: Vec::with_capacity(CAPACITY + HISTORY),
             start: 0,
             phase: 0.0,
             set_target: target_ms.clamp(10, 150) as usize * PER_MS,
@@ -133,7 +139,8 @@ impl DriftQueue {
             playing: false,
             skip: 0,
             fade_in: 0,
-            tail: [[0.0; 2]; FADE],
+            last: [0.0; 2],
+            concealment: Concealment::new(0, FADE),
             coarse: 0.0,
             level: 0.0,
             integral: 0.0,
@@ -154,6 +161,7 @@ impl DriftQueue {
             queue.set_target,
             NETWORK_MAX_MS as usize * PER_MS,
         ));
+        queue.concealment = Concealment::new(CONCEALED.0, CONCEALED.1);
         queue
     }
 
@@ -182,6 +190,7 @@ impl DriftQueue {
         self.integral = 0.0;
         self.ppm = 0.0;
         (self.coarse, self.level) = (0.0, 0.0);
+        self.concealment.end();
         if let Some(network) = &mut self.network {
             network.forget();
         }
@@ -204,8 +213,9 @@ impl DriftQueue {
             self.start += excess_over_capacity;
         }
         if self.frames.len() + new.len() > self.frames.capacity() {
-            self.frames.drain(..self.start);
-            self.start = 0;
+            let old = self.start.saturating_sub(HISTORY);
+            self.frames.drain(..old);
+            self.start -= old;
         }
         self.frames.extend_from_slice(new);
         let excess = (self.waiting() - self.skip).saturating_sub(MAX_FRAMES);
@@ -215,15 +225,14 @@ impl DriftQueue {
 
     /// The next 10 ms.
     pub fn pull(&mut self, out: &mut Block) -> Pulled {
-        let out = out.as_chunks_mut::<2>().0;
+        let mut out = out.as_chunks_mut::<2>().0;
         if !self.playing {
             let (waiting, level) = (self.waiting(), self.level_frames());
             if let Some(network) = &mut self.network {
                 network.waits(waiting, level);
             }
             if self.waiting() - self.skip < self.target() {
-                out.fill([0.0; 2]);
-                self.tail.fill([0.0; 2]);
+                out.fill_with(|| self.concealment.next());
                 return Pulled::Underrun;
             }
             self.playing = true;
@@ -232,13 +241,18 @@ impl DriftQueue {
             self.coarse = self.waiting() as f64 / PER_MS as f64;
             self.level = self.coarse;
             (self.lowest, self.total, self.watched) = (usize::MAX, 0, 0);
+            let lead = self
+                .concealment
+                .lead(&self.frames[self.start + TAPS / 2..][..FADE]);
+            let conceals;
+            (conceals, out) = out.split_at_mut(lead);
+            conceals.fill_with(|| self.concealment.next());
         }
         let waiting = self.waiting() - self.skip;
         self.control(waiting);
         let step = 1.0 + self.ppm * 1e-6;
         let frames = &self.frames[self.start..];
-        let possible =
-            frames_possible(frames.len() - self.skip, self.phase, step).min(BLOCK_FRAMES);
+        let possible = frames_possible(frames.len() - self.skip, self.phase, step).min(out.len());
         let played = &mut out[..possible];
         let end = if self.skip > 0 {
             play_across(
@@ -257,15 +271,16 @@ impl DriftQueue {
             if self.fade_in == 0 {
                 break;
             }
-            let gain = 1.0 - self.fade_in as f32 / FADE as f32;
-            *frame = frame.map(|x| x * gain);
+            let old = self.concealment.next();
+            let part = self.fade_in as f32 / FADE as f32;
+            *frame = [0, 1].map(|c| frame[c] + (old[c] - frame[c]) * part);
             self.fade_in -= 1;
         }
-        if possible < BLOCK_FRAMES {
+        self.last = played.last().copied().unwrap_or(self.last);
+        if possible < out.len() {
             self.break_off(out, possible);
             return Pulled::Underrun;
         }
-        self.tail.copy_from_slice(&out[BLOCK_FRAMES - FADE..]);
         self.look(waiting);
         Pulled::Ok
     }
@@ -324,22 +339,19 @@ impl DriftQueue {
         }
     }
 
-    /// The queue ran dry after `played` frames: goes on with the last sound backwards, fading.
+    /// The queue ran dry after `played` frames: what was heard last goes on.
     fn break_off(&mut self, out: &mut [[f32; 2]], played: usize) {
         self.underruns += 1;
         self.playing = false;
         self.ppm = self.integral;
         let left = self.waiting();
         if let Some(network) = &mut self.network {
-            network.broke_off(BLOCK_FRAMES - played, left);
+            network.broke_off(out.len() - played, left);
         }
-        let (heard, rest) = out.split_at_mut(played);
-        rest.fill([0.0; 2]);
-        let backwards = heard.iter().rev().chain(self.tail.iter().rev());
-        for (n, (frame, back)) in rest.iter_mut().zip(backwards).take(FADE).enumerate() {
-            let gain = 1.0 - (n + 1) as f32 / FADE as f32;
-            *frame = back.map(|x| x * gain);
-        }
+        // The last frame that was played stands in the middle of the resampler's taps.
+        let heard = (self.start + TAPS / 2).min(self.frames.len());
+        self.concealment.begin(&self.frames[..heard], self.last);
+        out[played..].fill_with(|| self.concealment.next());
     }
 }
 

@@ -8,6 +8,7 @@ use gst::prelude::*;
 use gstdais::elements::packets::without_header_extensions;
 
 use crate::error::StudioError;
+use crate::rt;
 
 use super::peer::Peer;
 
@@ -297,6 +298,7 @@ fn audio(peer: &Arc<Peer>, pad: &gst::Pad) -> Result<(), StudioError> {
         let arrived = arrived.clone();
         let vitals = peer.vitals.clone();
         src.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            rt::raise_sound();
             arrived.fetch_add(1, Relaxed);
             vitals.sound_packets.fetch_add(1, Relaxed);
             gst::PadProbeReturn::Ok

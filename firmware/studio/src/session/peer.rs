@@ -16,6 +16,7 @@ use gst_webrtc::{
 use crate::api::{Event, IceCandidate, SessionKind, Source};
 use crate::element::tell_latency;
 use crate::error::{MediaError, StudioError};
+use crate::rt;
 use crate::slot::Slot;
 use crate::studio::Shared;
 
@@ -135,6 +136,7 @@ impl Peer {
         if let Some(bus) = self.pipeline.bus() {
             let (vitals, pipeline) = (Arc::downgrade(&self.vitals), self.pipeline.downgrade());
             bus.set_sync_handler(move |_, message| {
+                rt::raise_network(message);
                 tell_latency(&pipeline, message);
                 if let gst::MessageView::Error(error) = message.view()
                     && let Some(vitals) = vitals.upgrade()

@@ -464,7 +464,7 @@ async fn a_show_is_run_by_keys_and_the_terminal_is_given_back() {
             .any(|l| l.starts_with("> 1") || l.starts_with(">1"))
     });
     terminal.press("m");
-    terminal.until("the guest muted", |s| seat(s, 1).contains("muted by you"));
+    terminal.until("the guest muted", |s| seat(s, 1).contains("muted by host"));
     terminal.press("t");
     let talks = |s: &str| s.contains("only Ana hears the host");
     terminal.until("the word off air", talks);

@@ -250,7 +250,7 @@ test("a seat shows level, speaking and connection, and has gain, mute and pictur
   await seat.getByRole("button", { name: "Picture off" }).click();
   await guest.getByText("The host has turned your picture off.").waitFor();
   assert.equal((await lights(guest)).camera, true);
-  await row(second, "Dora").getByText("picture off by you").waitFor();
+  await row(second, "Dora").getByText("picture off by host").waitFor();
   await look(guest, "guest-hidden");
   await seat.getByRole("button", { name: "Picture on" }).click();
   await guest.getByText("The host has turned your picture off.").waitFor({ state: "detached" });

@@ -216,14 +216,14 @@ fn notes(state: &State, guest: &GuestState, now: u64) -> String {
         SeatState::Reconnecting => "reconnecting".into(),
     }];
     if guest.muted_by_host {
-        notes.push("muted by you".into());
+        notes.push("muted by host".into());
     } else if guest.audio_muted {
         notes.push("muted".into());
     }
     if !guest.camera {
         notes.push("no camera".into());
     } else if guest.hidden_by_host {
-        notes.push("picture off by you".into());
+        notes.push("picture off by host".into());
     } else if guest.video_muted {
         notes.push("picture off".into());
     }

@@ -5,12 +5,23 @@ import { useEffect, useRef } from "preact/hooks";
 /** Below this nothing is heard in a room; the bar starts here. */
 const FLOOR_DB = -60;
 
+/** How often a screen reader is told another level, in milliseconds. */
+const TOLD_MS = 500;
+
 export function fill(db: number): number {
   return Number.isFinite(db) ? Math.min(1, Math.max(0, 1 - db / FLOOR_DB)) : 0;
 }
 
+/** The level, in whole dB, that fills this share of the bar. */
+function inDb(share: number): number {
+  return Math.round(share * -FLOOR_DB + FLOOR_DB);
+}
+
 export function LevelBar({ label, levelDb, speaking = false }: { label: string; levelDb: number; speaking?: boolean }) {
   const share = fill(levelDb);
+  const told = useRef({ at: -Infinity, db: FLOOR_DB });
+  const now = performance.now();
+  if (share === 0 || now - told.current.at > TOLD_MS) told.current = { at: now, db: inDb(share) };
   return (
     <div
       class={speaking ? "level speaking" : "level"}
@@ -18,9 +29,9 @@ export function LevelBar({ label, levelDb, speaking = false }: { label: string; 
       aria-label={label}
       aria-valuemin={FLOOR_DB}
       aria-valuemax={0}
-      aria-valuenow={Math.round(share * -FLOOR_DB + FLOOR_DB)}
+      aria-valuenow={told.current.db}
     >
-      <span style={{ transform: `scaleX(${share})` }} />
+      <span class="glides" style={{ transform: `scaleX(${share})` }} />
     </div>
   );
 }
@@ -43,9 +54,9 @@ export function TrackLevel({ label, track }: { label: string; track: MediaStream
       const peak = samples.reduce((m, s) => Math.max(m, Math.abs(s)), 0);
       const share = fill(20 * Math.log10(peak));
       bar.current?.style.setProperty("transform", `scaleX(${share})`);
-      if (now - told > 500) {
+      if (now - told > TOLD_MS) {
         told = now;
-        meter.current?.setAttribute("aria-valuenow", String(Math.round(share * -FLOOR_DB + FLOOR_DB)));
+        meter.current?.setAttribute("aria-valuenow", String(inDb(share)));
       }
       frame = requestAnimationFrame(draw);
     };

@@ -103,6 +103,8 @@ fn set(priority: ThreadPriority, policy: ThreadSchedulePolicy) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::sync::mpsc;
     use std::time::Duration;
 

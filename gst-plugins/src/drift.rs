@@ -241,9 +241,10 @@ impl DriftQueue {
             self.coarse = self.waiting() as f64 / PER_MS as f64;
             self.level = self.coarse;
             (self.lowest, self.total, self.watched) = (usize::MAX, 0, 0);
-            let lead = self
-                .concealment
-                .lead(&self.frames[self.start + TAPS / 2..][..FADE]);
+            let coming = &self.frames[self.start + TAPS / 2..];
+            let lead = coming
+                .first_chunk()
+                .map_or(0, |new| self.concealment.lead(new));
             let conceals;
             (conceals, out) = out.split_at_mut(lead);
             conceals.fill_with(|| self.concealment.next());

@@ -1,7 +1,7 @@
 //! What is played while sound is missing: its last period again and again, and then ever softer. A voice is nearly the same for 20 ms, so that
 //! a packet that comes late is not heard as a hole; ITU-R's G.711 (Appendix I) and browsers conceal lost packets by the same means.
 
-use super::PER_MS;
+use super::{FADE, PER_MS};
 use crate::BLOCK_FRAMES;
 
 /// A voice's periods lie between these (80 to 400 Hz); of a higher tone several are repeated.
@@ -11,7 +11,7 @@ const LONGEST: usize = 600;
 const TEMPLATE: usize = 10 * PER_MS;
 /// What has to be kept of the sound that was played.
 pub(super) const HISTORY: usize = 2 * LONGEST;
-/// The period is looked for in every fourth frame first: a 13th of the work.
+/// What is alike is looked for in every fourth frame, at first or at all: a 13th of the work.
 const COARSE: usize = 4;
 /// How long the step to the first repeated frame is evened out.
 const JOIN: usize = PER_MS;
@@ -89,22 +89,15 @@ impl Concealment {
 
     /// How many frames are still to be given, up to a block, before `sound` comes in: then it swings as they do, and in the fade from one to
     /// the other they don't cancel out.
-    pub fn lead(&self, sound: &[[f32; 2]]) -> usize {
-        let most = BLOCK_FRAMES.min((self.holds + self.fades).saturating_sub(self.given));
-        let likeness = |lead: usize| -> f32 {
-            let pairs = sound.iter().enumerate().step_by(2);
-            pairs
-                .map(|(n, [left, right])| {
-                    let own = self.ahead(lead + n);
-                    left * own[0] + right * own[1]
-                })
-                .sum()
-        };
+    pub fn lead(&self, sound: &[[f32; 2]; FADE]) -> usize {
+        let new: [f32; FADE / COARSE] = std::array::from_fn(|n| sound[n * COARSE].iter().sum());
+        let own: [f32; (BLOCK_FRAMES + FADE) / COARSE] =
+            std::array::from_fn(|n| self.ahead(n * COARSE).iter().sum());
         let mut best = (0.0, 0);
-        for lead in (0..most).step_by(2) {
-            let likeness = likeness(lead);
+        for (lead, own) in own.windows(new.len()).enumerate() {
+            let likeness: f32 = own.iter().zip(&new).map(|(a, b)| a * b).sum();
             if likeness > best.0 {
-                best = (likeness, lead);
+                best = (likeness, lead * COARSE);
             }
         }
         best.1

@@ -8,7 +8,6 @@ import { LevelBar } from "../ui/level";
 import type { Console } from "./console";
 
 const HOST_SEAT = 0;
-const SILENCE_DB = -100;
 
 export function HostControls({ show }: { show: Console }) {
   const host = show.room.value?.host;
@@ -20,7 +19,7 @@ export function HostControls({ show }: { show: Console }) {
         <strong>{host.name}</strong>
         {host.name !== t.host && <span class="hint">{t.host}</span>}
       </div>
-      <LevelBar label={t.level} levelDb={meter?.level_db ?? SILENCE_DB} speaking={meter?.speaking ?? false} />
+      <LevelBar label={t.level} levelDb={meter?.level_db} speaking={meter?.speaking ?? false} />
       <div class="row-actions">
         <button type="button" class={host.muted ? "off" : ""} onClick={() => void show.ask("host.set", { audio_muted: !host.muted })}>
           {host.muted ? t.hostUnmute : t.hostMute}

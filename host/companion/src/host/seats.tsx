@@ -9,8 +9,6 @@ import type { Console } from "./console";
 import { Look, OffAirButtons } from "./off-air";
 import { Drag, DragSheet, SEATS, SeatButtons } from "./move";
 
-const SILENCE_DB = -100;
-
 export function Seats({ show }: { show: Console }) {
   const room = show.room.value;
   const drag = useSignal<Drag | null>(null);
@@ -70,7 +68,7 @@ function Seat({ show, guest, room, onDrag }: SeatProps) {
         <span class="hint">{notes.join(" · ")}</span>
         {health && <Quality health={health} />}
       </div>
-      <LevelBar label={t.level} levelDb={meter?.level_db ?? SILENCE_DB} speaking={meter?.speaking ?? false} />
+      <LevelBar label={t.level} levelDb={meter?.level_db} speaking={meter?.speaking ?? false} />
       <label class="gain">
         <span>{t.gain}</span>
         <input

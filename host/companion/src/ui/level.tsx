@@ -17,11 +17,17 @@ function inDb(share: number): number {
   return Math.round(share * -FLOOR_DB + FLOOR_DB);
 }
 
-export function LevelBar({ label, levelDb, speaking = false }: { label: string; levelDb: number; speaking?: boolean }) {
-  const share = fill(levelDb);
-  const told = useRef({ at: -Infinity, db: FLOOR_DB });
+const UNKNOWN = { at: -Infinity, loudest: 0, db: FLOOR_DB };
+
+/** Without a level nothing is known of the sound now. */
+export function LevelBar({ label, levelDb, speaking = false }: { label: string; levelDb: number | undefined; speaking?: boolean }) {
+  const share = fill(levelDb ?? FLOOR_DB);
+  const told = useRef(UNKNOWN);
+  const loudest = Math.max(told.current.loudest, share);
   const now = performance.now();
-  if (share === 0 || now - told.current.at > TOLD_MS) told.current = { at: now, db: inDb(share) };
+  if (levelDb === undefined) told.current = UNKNOWN;
+  else if (now - told.current.at > TOLD_MS) told.current = { at: now, loudest: 0, db: inDb(loudest) };
+  else told.current = { ...told.current, loudest };
   return (
     <div
       class={speaking ? "level speaking" : "level"}

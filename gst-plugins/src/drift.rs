@@ -232,7 +232,7 @@ impl DriftQueue {
                 network.waits(waiting, level);
             }
             if self.waiting() - self.skip < self.target() {
-                out.fill_with(|| self.concealment.next());
+                self.concealment.fill(out);
                 return Pulled::Underrun;
             }
             self.playing = true;
@@ -247,7 +247,7 @@ impl DriftQueue {
                 .map_or(0, |new| self.concealment.lead(new));
             let conceals;
             (conceals, out) = out.split_at_mut(lead);
-            conceals.fill_with(|| self.concealment.next());
+            self.concealment.fill(conceals);
         }
         let waiting = self.waiting() - self.skip;
         self.control(waiting);
@@ -274,7 +274,7 @@ impl DriftQueue {
             }
             let old = self.concealment.next();
             let part = self.fade_in as f32 / FADE as f32;
-            *frame = [0, 1].map(|c| frame[c] + (old[c] - frame[c]) * part);
+            *frame = between(*frame, old, part);
             self.fade_in -= 1;
         }
         self.last = played.last().copied().unwrap_or(self.last);
@@ -352,7 +352,7 @@ impl DriftQueue {
         // The last frame that was played stands in the middle of the resampler's taps.
         let heard = (self.start + TAPS / 2).min(self.frames.len());
         self.concealment.begin(&self.frames[..heard], self.last);
-        out[played..].fill_with(|| self.concealment.next());
+        self.concealment.fill(&mut out[played..]);
     }
 }
 
@@ -442,6 +442,11 @@ mod fma {
     }
 }
 
+/// `part` of the way from one frame to another.
+fn between(from: [f32; 2], to: [f32; 2], part: f32) -> [f32; 2] {
+    [0, 1].map(|c| from[c] + (to[c] - from[c]) * part)
+}
+
 /// Plays on from `skip` frames later, fading over from where playing was.
 fn play_across(
     frames: &[[f32; 2]],
@@ -456,7 +461,7 @@ fn play_across(
     let (at, phase) = play(&frames[skip..], phase, step, out);
     for (n, (new, old)) in out.iter_mut().zip(&before[..overlap]).enumerate() {
         let part = (n + 1) as f32 / (overlap + 1) as f32;
-        *new = [0, 1].map(|c| old[c] + (new[c] - old[c]) * part);
+        *new = between(*old, *new, part);
     }
     (at + skip, phase)
 }

@@ -21,6 +21,7 @@ const STREAM: u8 = 5;
 const SOUND: u8 = 2;
 
 thread_local! {
+    /// Whether a priority was asked for. Also when it was refused: who was refused once need not ask again.
     static RAISED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -86,7 +87,6 @@ fn follow(message: &gst::Message, priority: u8, whose: impl Fn(&gst::Element) ->
 }
 
 fn raise(priority: u8, policy: RealtimeThreadSchedulePolicy) {
-    // Also when it is refused: who was refused once need not ask again.
     RAISED.set(true);
     if let Ok(value) = ThreadPriorityValue::try_from(priority) {
         let policy = ThreadSchedulePolicy::Realtime(policy);

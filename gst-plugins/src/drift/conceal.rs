@@ -1,7 +1,7 @@
 //! What is played while sound is missing: its last period again and again, and then ever softer. A voice is nearly the same for 20 ms, so that
 //! a packet that comes late is not heard as a hole; ITU-R's G.711 (Appendix I) and browsers conceal lost packets by the same means.
 
-use super::{FADE, PER_MS};
+use super::{FADE, PER_MS, between};
 use crate::BLOCK_FRAMES;
 
 /// A voice's periods lie between these (80 to 400 Hz); of a higher tone several are repeated.
@@ -56,13 +56,17 @@ impl Concealment {
         let seam = self.cycle[period - overlap..].iter_mut().zip(earlier);
         for (n, (frame, earlier)) in seam.enumerate() {
             let part = (n + 1) as f32 / overlap as f32;
-            *frame = [0, 1].map(|c| frame[c] + (earlier[c] - frame[c]) * part);
+            *frame = between(*frame, *earlier, part);
         }
     }
 
     /// Silence from now on.
     pub fn end(&mut self) {
         self.given = usize::MAX;
+    }
+
+    pub fn fill(&mut self, out: &mut [[f32; 2]]) {
+        out.fill_with(|| self.next());
     }
 
     pub fn next(&mut self) -> [f32; 2] {
